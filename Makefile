@@ -1,0 +1,78 @@
+# The whole interface. `make help` lists it; ENV says which environment (a folder of ansible/inventories).
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+ENV ?= lab
+# One lab is one name, one Debian release and one set of loopback ports; the tests make a second one beside it.
+export LAB_NAME ?= prefect-lab
+export LAB_RELEASE ?= trixie
+export LAB_PORT_OFFSET ?= 0
+
+# All that is downloaded or made stays in the clone.
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export UV_CACHE_DIR := $(CURDIR)/.cache/uv
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+inventory = ansible/inventories/$(ENV)
+playbook = ansible-playbook -i $(inventory) --vault-password-file $(inventory)/.vault-password
+prefect_env = eval "$$($(MAKE) -s env ENV=$(ENV))"
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- the control machine -------------------------------------------------------------------------------------------
+.venv/.complete: requirements/uv.txt requirements/control.txt
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed, python3 is $$(python3 -V)."; exit 1; }
+	@echo "Control environment (.venv, a minute the first time)"
+	@python3 -m venv --clear .venv || { echo "python3 cannot make virtual environments: on Debian and Ubuntu, apt-get install python3-venv."; exit 1; }
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@.venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes --compile-bytecode requirements/uv.txt requirements/control.txt
+	@touch $@
+
+lock: .venv/.complete ## Resolve every requirements.in again into hashed locks
+	@tools/lock
+
+# --- an environment ------------------------------------------------------------------------------------------------
+secrets: .venv/.complete ## Make the vault of ENV: strong values, and placeholders where only you know the value
+	@test -d $(inventory) || { echo "$(inventory) does not exist: cp -r ansible/inventories/example $(inventory)"; exit 1; }
+	@ansible-playbook -i $(inventory) ansible/secrets.yml
+
+provision: .venv/.complete vault ## A bare server -> the platform
+	@$(playbook) ansible/site.yml
+
+plan: .venv/.complete vault ## What `make provision` would change, without changing it
+	@$(playbook) ansible/site.yml --check --diff
+
+deploy-flows: .venv/.complete vault ## Check the flows, ship a release to the workers, register the deployments
+	@$(playbook) ansible/deploy.yml
+
+run: .venv/.complete vault ## Run a deployment and follow it: FLOW=<flow>/<deployment> [PARAMS=json]
+	@test -n "$(FLOW)" || { echo "Say which: make run FLOW=<flow>/<deployment>"; exit 1; }
+	@$(prefect_env); prefect deployment run '$(FLOW)' --watch $(if $(PARAMS),--params '$(PARAMS)')
+
+env: .venv/.complete vault ## The PREFECT_* settings of ENV, for: eval "$$(make -s env)"
+	@$(playbook) ansible/env.yml >/dev/null && cat .cache/$(ENV).env
+
+status: .venv/.complete vault ## Units, certificate, disk and last runs
+	@$(playbook) ansible/status.yml >/dev/null && cat .cache/$(ENV).status
+
+logs: .venv/.complete vault ## The journal of a unit: UNIT=prefect-server
+	@test -n "$(UNIT)" || { echo "Say which: make logs UNIT=prefect-server (or prefect-worker@default, nginx, ...)"; exit 1; }
+	@ansible all -i $(inventory) --vault-password-file $(inventory)/.vault-password -b -a 'journalctl --no-pager --lines 200 --unit $(UNIT)'
+
+vault:
+	@test -f $(inventory)/.vault-password -a -f $(inventory)/group_vars/all/vault.yml || { echo "$(inventory) has no vault: make secrets ENV=$(ENV)"; exit 1; }
+
+# --- the lab -------------------------------------------------------------------------------------------------------
+up: .venv/.complete ## The lab from nothing: hosts, provision, deploy, both main flows run once
+	@$(MAKE) secrets lab provision deploy-flows ENV=lab
+
+lab:
+	@$(playbook) compose/lab.yml
+
+down: .venv/.complete ## Remove the lab
+	@ansible-playbook compose/down.yml
+
+.PHONY: help lock secrets provision plan deploy-flows run env status logs vault up lab down

@@ -1,0 +1,50 @@
+"""Progress and errors a person can read: a line a task, the changes it made, and one line for what went wrong."""
+
+from __future__ import annotations
+
+from ansible.plugins.callback.default import CallbackModule as Default
+
+DOCUMENTATION = """
+name: plain
+type: stdout
+short_description: One line for what changed, one line for what failed
+description: Ansible's default output without what is unchanged or skipped, and with failures cut down to their message.
+extends_documentation_fragment: [default_callback, result_format_callback]
+"""
+
+
+class CallbackModule(Default):
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "stdout"
+    CALLBACK_NAME = "plain"
+
+    def get_option(self, option: str, hostvars: object = None) -> object:
+        """Unchanged and skipped tasks are no news; the rest is as configured."""
+        if option in ("display_ok_hosts", "display_skipped_hosts"):
+            return False
+        return super().get_option(option, hostvars)
+
+    def v2_runner_on_failed(self, result, ignore_errors: bool = False) -> None:
+        if ignore_errors:
+            return
+        self._failure(result, "failed")
+
+    def v2_runner_item_on_failed(self, result) -> None:
+        self._failure(result, "failed")
+
+    def v2_runner_on_unreachable(self, result) -> None:
+        self._failure(result, "unreachable")
+
+    def _failure(self, result, what: str) -> None:
+        data = result.result
+        if data.get("results") and any(item.get("failed") for item in data["results"]):
+            return  # each item has told its own
+        message = " ".join(str(data.get("msg", data)).split())
+        for stream in ("stderr", "module_stderr", "stdout"):
+            text = str(data.get(stream) or "").strip()
+            if text and "non-zero return code" in message:
+                message = text
+                break
+        if len(message) > 1200:  # a build log: its end tells
+            message = f"{message[:200]} ... {message[-1000:]}"
+        self._display.display(f"{what}: {result.host.get_name()}: {result.task.get_name().strip()}: {message}", "red", stderr=True)

@@ -1,0 +1,267 @@
+"""Deployments as a `prefect.yaml` declares them: what the file alone can tell is checked here, and nothing else."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from prefect.cli.deploy._models import ConcurrencyLimitSpec, DeploymentConfig, PrefectYamlModel, WorkPoolConfig
+from prefect.client.schemas.objects import ConcurrencyLimitConfig
+from prefect.types.names import BANNED_CHARACTERS
+from prefect.utilities.schema_tools import validate
+from prefect.utilities.templating import find_placeholders
+from prefect.workers.process import ProcessWorker
+from pydantic import BaseModel, ValidationError
+
+from deployer.document import Document, Location
+from deployer.schedules import BadSchedule, Schedule, build
+
+DEFAULT_POOL = "default"
+
+# Parts of Prefect's format that have no place here, and why
+_SHIPPED = "the platform ships the code and its environment itself: remove it"
+REFUSED = {
+    "build": _SHIPPED,
+    "push": _SHIPPED,
+    "pull": _SHIPPED,
+    "triggers": "automations are not managed from prefect.yaml: remove it",
+    "sla": "service level agreements exist in Prefect Cloud only: remove it",
+    "version": "a deployment's version is the release that registered it: remove it",
+    "version_type": "a deployment's version is the release that registered it: remove it",
+}
+REFUSED_JOB_VARIABLES = {
+    "command": "the platform sets it to the Python of the project's environment: remove it",
+    "working_dir": "the platform sets it to the release's folder: remove it",
+}
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One deployment of a `prefect.yaml`. Where a value is wrong, it is missing here and the document tells why."""
+
+    location: Location
+    name: str | None
+    entrypoint: str | None
+    flow_name: str | None
+    description: str | None
+    tags: list[str]
+    parameters: dict[str, Any]
+    schedules: dict[Location, Schedule]
+    paused: bool | None
+    concurrency: ConcurrencyLimitConfig | None
+    enforce_parameter_schema: bool
+    pool: str
+    queue: str | None
+    job_variables: dict[str, Any] = field(default_factory=dict)
+
+
+def declarations(document: Document, folder: Path) -> list[Declaration]:
+    """The deployments a `prefect.yaml` in `folder` declares; what is wrong with them is noted on the document."""
+    if document.problems:
+        return []
+    data = document.data
+    if not isinstance(data, dict):
+        document.refuse((), "is not a prefect.yaml: its top level must hold `name` and `deployments`")
+        return []
+    # `definitions` and `x-…` are where anchors are kept for use further down
+    _known(
+        document, (), [key for key in data if key != "definitions" and not str(key).startswith("x-")], PrefectYamlModel
+    )
+    _refused(document, (), data)
+    written = data.get("deployments")
+    if not isinstance(written, list) or not written:
+        document.refuse(("deployments",), "must be a list of at least one deployment")
+        return []
+    found = []
+    for index, one in enumerate(written):
+        if isinstance(one, dict):
+            found.append(_declaration(document, ("deployments", index), one, folder))
+        else:
+            document.refuse(("deployments", index), "must be a mapping with `name` and `entrypoint`")
+    return found
+
+
+def _declaration(document: Document, at: Location, written: dict[str, Any], folder: Path) -> Declaration:
+    _known(document, at, written, DeploymentConfig)
+    _refused(document, at, written)
+    _plain(document, at, written)
+    model = _model(document, at, written)
+    pool, queue, job_variables = _work_pool(document, at, model)
+    return Declaration(
+        location=at,
+        name=_name(document, at, model),
+        entrypoint=_entrypoint(document, at, model, folder),
+        flow_name=model.flow_name,
+        description=model.description,
+        tags=_tags(document, at, model),
+        parameters=model.parameters,
+        schedules=_schedules(document, at, written),
+        paused=model.paused,
+        concurrency=_concurrency(document, at, model),
+        enforce_parameter_schema=model.enforce_parameter_schema is not False,
+        pool=pool,
+        queue=queue,
+        job_variables=job_variables,
+    )
+
+
+def _model(document: Document, at: Location, written: dict[str, Any]) -> DeploymentConfig:
+    """Prefect's own reading of a deployment, without what it cannot read; schedules are read apart."""
+    rest = {key: value for key, value in written.items() if key not in ("schedule", "schedules", *REFUSED)}
+    # A key left empty is a key not given
+    rest = {key: value for key, value in rest.items() if value is not None}
+    try:
+        return DeploymentConfig.model_validate(rest)
+    except ValidationError as error:
+        messages: dict[Location, list[str]] = {}
+        for detail in error.errors(include_url=False):
+            where = tuple(detail["loc"])
+            # Behind the value's own place stand the names of the types it was tried as
+            while not document.has(at + where):
+                where = where[:-1]
+            messages.setdefault(where, []).append(detail["msg"])
+        for where, texts in messages.items():
+            document.refuse(at + where, ", or: ".join(dict.fromkeys(texts)))
+        wrong = {where[0] for where in messages}
+        return DeploymentConfig.model_validate({key: value for key, value in rest.items() if key not in wrong})
+
+
+def _name(document: Document, at: Location, model: DeploymentConfig) -> str | None:
+    if not model.name:
+        if not document.has((*at, "name")) or isinstance(_value(document, (*at, "name")), str | None):
+            document.refuse((*at, "name"), "is missing: a deployment needs a name")
+        return None
+    if any(character in model.name for character in BANNED_CHARACTERS):
+        document.refuse((*at, "name"), f"{model.name!r} must not contain any of {' '.join(BANNED_CHARACTERS)}")
+    return model.name
+
+
+def _entrypoint(document: Document, at: Location, model: DeploymentConfig, folder: Path) -> str | None:
+    where = (*at, "entrypoint")
+    if not model.entrypoint:
+        if not document.has(where) or isinstance(_value(document, where), str | None):
+            document.refuse(where, "is missing: say which flow to run, such as flow.py:my_flow")
+        return None
+    file, colon, function = model.entrypoint.rpartition(":")
+    if not (colon and function and file.endswith(".py")):
+        document.refuse(where, f"{model.entrypoint!r} is not of the form file.py:flow")
+    elif not (path := (folder / file).resolve()).is_relative_to(folder.resolve()):
+        document.refuse(where, f"{file!r} is outside the project's folder, and only the folder is shipped")
+    elif not path.is_file():
+        document.refuse(where, f"there is no file {file!r} in the project's folder")
+    else:
+        return model.entrypoint
+    return None
+
+
+def _tags(document: Document, at: Location, model: DeploymentConfig) -> list[str]:
+    if isinstance(model.tags, str):
+        document.refuse((*at, "tags"), f"must be a list: [{model.tags}]")
+        return []
+    return [str(tag) for tag in model.tags or []]
+
+
+def _schedules(document: Document, at: Location, written: dict[str, Any]) -> dict[Location, Schedule]:
+    single, several = written.get("schedule"), written.get("schedules")
+    if single and several:
+        document.refuse((*at, "schedule"), "stands beside `schedules`: move it there")
+    if several is not None and not isinstance(several, list):
+        document.refuse((*at, "schedules"), "must be a list")
+        several = None
+    placed = [((*at, "schedule"), single)] if single else []
+    placed += [((*at, "schedules", index), one) for index, one in enumerate(several or [])]
+    found: dict[Location, Schedule] = {}
+    for where, one in placed:
+        if not isinstance(one, dict):
+            document.refuse(where, "must be a mapping with one of cron, interval and rrule")
+            continue
+        try:
+            schedule = build(one)
+        except BadSchedule as bad:
+            for name, reason in bad.reasons.items():
+                document.refuse((*where, name) if name else where, reason)
+            continue
+        slug = schedule.create.slug
+        if slug and slug in {other.create.slug for other in found.values()}:
+            document.refuse((*where, "slug"), f"{slug!r} is the slug of another schedule of this deployment")
+        found[where] = schedule
+    return found
+
+
+def _concurrency(document: Document, at: Location, model: DeploymentConfig) -> ConcurrencyLimitConfig | None:
+    where, limit = (*at, "concurrency_limit"), model.concurrency_limit
+    if limit is None:
+        return None
+    if isinstance(limit, ConcurrencyLimitSpec):
+        _known(document, where, _value(document, where), ConcurrencyLimitSpec)
+        given = limit.model_dump(exclude_none=True)
+    else:
+        given = {"limit": limit}
+    try:
+        config = ConcurrencyLimitConfig.model_validate(given)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            document.refuse((*where, *detail["loc"]), detail["msg"])
+        return None
+    if config.limit < 1:
+        document.refuse(where, "must be at least 1")
+    return config
+
+
+def _work_pool(document: Document, at: Location, model: DeploymentConfig) -> tuple[str, str | None, dict[str, Any]]:
+    where = (*at, "work_pool")
+    if model.work_pool is None:
+        return DEFAULT_POOL, None, {}
+    _known(document, where, _value(document, where), WorkPoolConfig)
+    variables = model.work_pool.job_variables
+    schema = ProcessWorker.get_default_base_job_template()["variables"]
+    for name in variables:
+        if name in REFUSED_JOB_VARIABLES:
+            document.refuse((*where, "job_variables", name), REFUSED_JOB_VARIABLES[name])
+        elif name not in schema["properties"]:
+            known = ", ".join(sorted(schema["properties"].keys() - REFUSED_JOB_VARIABLES))
+            reason = f"flows run in process work pools, whose job variables are {known}: remove it"
+            document.refuse((*where, "job_variables", name), reason)
+    for error in validate(variables, schema):
+        document.refuse((*where, "job_variables", *error.absolute_path), error.message)
+    return model.work_pool.name or DEFAULT_POOL, model.work_pool.work_queue_name, variables
+
+
+def _known(document: Document, at: Location, keys: Iterable[str], model: type[BaseModel]) -> None:
+    """Refuse keys that Prefect would silently ignore, such as misspelt ones."""
+    names = [info.alias or name for name, info in model.model_fields.items()]
+    for key in keys:
+        if key not in names:
+            close = get_close_matches(str(key), names, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"the fields here are {', '.join(names)}"
+            document.refuse((*at, key), f"is not a field of prefect.yaml: {hint}")
+
+
+def _refused(document: Document, at: Location, written: Mapping[str, Any]) -> None:
+    for key, reason in REFUSED.items():
+        if written.get(key):
+            document.refuse((*at, key), reason)
+
+
+def _plain(document: Document, at: Location, written: dict[str, Any]) -> None:
+    """Refuse `{{ … }}`, which `prefect deploy` would fill in; only a worker fills in those of job variables."""
+    for where, text in _strings(written, at):
+        if where[len(at) : len(at) + 2] != ("work_pool", "job_variables") and find_placeholders(text):
+            document.refuse(where, f"{text!r} holds a template, and nothing fills it in here: write the value")
+
+
+def _strings(value: Any, at: Location) -> Iterator[tuple[Location, str]]:
+    if isinstance(value, str):
+        yield at, value
+    elif isinstance(value, dict | list):
+        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+            if key not in REFUSED:
+                yield from _strings(one, (*at, key))
+
+
+def _value(document: Document, at: Location) -> Any:
+    value = document.data
+    for part in at:
+        value = value[part]
+    return value

@@ -1,0 +1,96 @@
+"""YAML that remembers on which line each of its values stands."""
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deployer.errors import Problem
+
+# Where a value stands: ("deployments", 0, "schedules", 1, "cron")
+Location = tuple[str | int, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key given twice (YAML silently keeps the last) and leaves dates as the text they were written as,
+    because deployments travel as JSON.
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own attribute
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._seen: set[int] = set()
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        # Once per node: after the first time it also holds the keys merged in by `<<`, which may be overridden
+        if id(node) not in self._seen:
+            self._seen.add(id(node))
+            keys: set[Hashable] = set()
+            for key, _ in node.value:
+                if key.value in keys:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"the key {key.value!r} is given twice", problem_mark=key.start_mark
+                    )
+                keys.add(key.value)
+        super().flatten_mapping(node)
+
+
+class Document:
+    """One YAML file: its `data`, and the `problem`s found in it."""
+
+    def __init__(self, path: Path, shown: str) -> None:
+        """Read `path`, which messages call `shown`. A file that cannot be read has `data` None and one problem."""
+        self.shown = shown
+        self.data: Any = None
+        self.problems: list[Problem] = []
+        self._root: yaml.Node | None = None
+        try:
+            loader = _Loader(path.read_text(encoding="utf-8"))
+            self._root = loader.get_single_node()
+            self.data = loader.construct_document(self._root) if self._root else None
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            self.problems.append(Problem(shown, line, "", f"not valid YAML: {error.problem}"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            self.problems.append(Problem(shown, 1, "", f"cannot be read: {error}"))
+
+    def line(self, location: Location) -> int:
+        """The line of the value at `location`, or of the nearest thing around it that exists."""
+        node, line = self._root, 1
+        for part in location:
+            found = None
+            if isinstance(node, yaml.MappingNode):
+                # The last wins: keys merged in by `<<` stand before the mapping's own
+                found = next(((k, v) for k, v in reversed(node.value) if k.value == str(part)), None)
+            elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+                found = (node.value[part], node.value[part])
+            if found is None:
+                break
+            line, node = found[0].start_mark.line + 1, found[1]
+        return line
+
+    def has(self, location: Location) -> bool:
+        """Whether the file holds a value at `location`."""
+        value = self.data
+        for part in location:
+            try:
+                value = value[part]
+            except (KeyError, IndexError, TypeError):
+                return False
+        return True
+
+    def refuse(self, location: Location, message: str) -> None:
+        """Note a problem with the value at `location`."""
+        problem = Problem(self.shown, self.line(location), _dotted(location), message)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+def _dotted(location: Location) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return text.removeprefix(".")

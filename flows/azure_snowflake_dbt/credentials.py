@@ -1,0 +1,65 @@
+"""The flow's secrets: an environment variable `SECRET_<NAME>` where there is one, else the Prefect Secret block."""
+
+import json
+import logging
+import os
+from base64 import b64encode
+
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from prefect.blocks.system import Secret
+
+logger = logging.getLogger(__name__)
+
+
+def secret(name: str) -> object:
+    """The secret of this name: text, or the value of a structured one."""
+    variable = f"SECRET_{name.upper().replace('-', '_')}"
+    if value := os.environ.get(variable):
+        return value
+    try:
+        return Secret.load(name).get()
+    except ValueError:
+        raise LookupError(f"no secret {name!r}: create the Prefect Secret block {name}, or set {variable}") from None
+
+
+def snowflake() -> dict:
+    """Keyword arguments of `snowflake.connector.connect`, with the private key as the unencrypted DER it wants."""
+    value = secret("snowflake")
+    try:
+        arguments = dict(json.loads(value) if isinstance(value, str) else value)
+    except ValueError:
+        raise ValueError("the secret 'snowflake' is not a JSON object of connection arguments") from None
+    if missing := {"account", "user", "database", "warehouse"} - arguments.keys():
+        raise ValueError(f"the secret 'snowflake' lacks {', '.join(sorted(missing))}")
+
+    pem, passphrase = arguments.pop("private_key", None), arguments.pop("passphrase", None)
+    if pem:
+        arguments.pop("password", None)
+        arguments["private_key"] = _der(pem, passphrase)
+    elif "password" in arguments:
+        logger.warning(
+            "Snowflake: signing in with a password, which Snowflake blocks for service users; use a key pair"
+        )
+    else:
+        raise ValueError("the secret 'snowflake' has neither private_key nor password")
+    return arguments
+
+
+def private_key_text(arguments: dict) -> str:
+    """The private key as one line of text, as an environment variable holds it; empty where there is none."""
+    return b64encode(arguments.get("private_key", b"")).decode()
+
+
+def _der(pem: str, passphrase: str | None) -> bytes:
+    try:
+        key = load_pem_private_key(pem.encode(), passphrase.encode() if passphrase else None)
+    except (ValueError, TypeError):  # their messages are dropped, to be sure that nothing of the key is shown
+        raise ValueError(
+            "the private_key of the secret 'snowflake' is no PEM key, or its passphrase is wrong"
+        ) from None
+    return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())

@@ -1,0 +1,181 @@
+"""Rows to Parquet or CSV files, one in each hive folder."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from typing import BinaryIO, Literal
+from urllib.parse import quote
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as csv
+import pyarrow.parquet as parquet
+from query import ParameterError
+from storage import Folder
+
+DataType = Literal["csv", "parquet"]
+
+EXTRACTED_AT = pa.field("_extracted_at", pa.timestamp("us", "UTC"))
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+# Each folder of a chunk is an open file
+MOST_FOLDERS = 500
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a dump; `path` is relative to the table's folder."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How rows become files."""
+
+    data_type: DataType
+    partition_columns: tuple[str, ...] = ()
+    partition_date_format: str = "%Y-%m-%d"
+    add_timestamp_column: bool = True
+
+    def schema(self, columns: pa.Schema) -> pa.Schema:
+        """The columns of the files, from those of the query; refuses what cannot be laid out so."""
+        missing = [name for name in self.partition_columns if name not in columns.names]
+        if missing:
+            raise ParameterError(
+                f"partition_columns: the query gives no {', '.join(missing)}; it gives {', '.join(columns.names)}"
+            )
+        binary = [name for name in self.partition_columns if pa.types.is_binary(columns.field(name).type)]
+        if binary:
+            raise ParameterError(f"partition_columns: {', '.join(binary)} is binary; choose a column of text or dates")
+        if not self.add_timestamp_column:
+            return columns
+        if EXTRACTED_AT.name in columns.names:
+            raise ParameterError(
+                f"add_timestamp_column: the query itself gives {EXTRACTED_AT.name}; rename that column, or give false"
+            )
+        return columns.append(EXTRACTED_AT)
+
+
+class _Measured:
+    """A file that counts and hashes what is written to it."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.bytes = 0
+        self.rows = 0
+
+    def write(self, data: bytes) -> int:
+        self._hash.update(data)
+        self.bytes += len(data)
+        return self._file.write(data)
+
+    def tell(self) -> int:
+        return self.bytes
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        # the folder closes the file, and gives it its name
+        pass
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+
+def write_files(
+    folder: Folder,
+    place: str,
+    name: str,
+    batches: Iterable[pa.RecordBatch],
+    columns: pa.Schema,
+    layout: Layout,
+    extracted_at: datetime,
+    progress: Callable[[int, int], None],
+) -> list[File]:
+    """Write the batches below `place`; all files are whole when this returns, and none is there when it raises.
+
+    Their names are new each time, so that a file never changes once it is there. `progress` is told the number of
+    batches and of rows so far. Partition columns stay in the files: a folder's name cannot tell a null from a text.
+    """
+    schema = layout.schema(columns)
+    name = f"{name}-{uuid4().hex[:8]}.{layout.data_type}"
+    writers, sinks, total = {}, {}, 0
+    with ExitStack() as stack:
+
+        def open_file(subfolder: str) -> None:
+            if len(sinks) == MOST_FOLDERS:
+                raise ParameterError(
+                    f"partition_columns: more than {MOST_FOLDERS} folders in one piece of the query; use a coarser "
+                    "partition_date_format (%Y-%m), a column with fewer values, or a shorter break_query_frequency"
+                )
+            path = f"{place}/{subfolder}{name}"
+            sinks[path] = _Measured(stack.enter_context(folder.create(path)))
+            writers[subfolder] = path, stack.enter_context(_writer(sinks[path], schema, layout.data_type))
+
+        for number, batch in enumerate(batches, 1):
+            if layout.add_timestamp_column:
+                stamp = pa.repeat(pa.scalar(extracted_at, EXTRACTED_AT.type), batch.num_rows)
+                batch = batch.append_column(EXTRACTED_AT, stamp)
+            for subfolder, rows in _split(batch, layout):
+                if subfolder not in writers:
+                    open_file(subfolder)
+                path, writer = writers[subfolder]
+                writer.write_batch(_csv_text(rows) if layout.data_type == "csv" else rows)
+                sinks[path].rows += rows.num_rows
+            total += batch.num_rows
+            progress(number, total)
+        if not writers and not layout.partition_columns:
+            # a table without rows still has columns
+            open_file("")
+    return [File(path, sink.rows, sink.bytes, sink.sha256) for path, sink in sinks.items()]
+
+
+def _writer(sink: _Measured, schema: pa.Schema, data_type: DataType) -> parquet.ParquetWriter | csv.CSVWriter:
+    if data_type == "parquet":
+        return parquet.ParquetWriter(sink, schema, compression="zstd")
+    return csv.CSVWriter(sink, pa.schema([(field.name, _csv_type(field.type)) for field in schema]))
+
+
+def _csv_type(type_: pa.DataType) -> pa.DataType:
+    return pa.string() if pa.types.is_binary(type_) else type_
+
+
+def _csv_text(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Bytes as PostgreSQL writes them in text, `\\x…`; all the rest CSV can hold."""
+    for number, field in enumerate(batch.schema):
+        if pa.types.is_binary(field.type):
+            text = [None if value is None else "\\x" + value.hex() for value in batch[number].to_pylist()]
+            batch = batch.set_column(number, field.name, pa.array(text, pa.string()))
+    return batch
+
+
+def _split(batch: pa.RecordBatch, layout: Layout) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """The rows of each hive folder; rows belong together when they have the same value in every partition column."""
+    if not layout.partition_columns:
+        yield "", batch
+        return
+    parts = [_folder_names(batch[name], name, layout.partition_date_format) for name in layout.partition_columns]
+    folders = pc.binary_join_element_wise(*parts, "", "/").dictionary_encode()
+    for number, subfolder in enumerate(folders.dictionary.to_pylist()):
+        yield subfolder, batch.filter(pc.equal(folders.indices, number))
+
+
+def _folder_names(values: pa.Array, column: str, date_format: str) -> pa.Array:
+    """`<column>_partition=<value>` for each row."""
+    if pa.types.is_temporal(values.type) and not pa.types.is_time(values.type):
+        values = pc.strftime(values, date_format)
+    values = pc.cast(values, pa.string()).dictionary_encode()
+    names = [f"{quote(column, safe='')}_partition={quote(value, safe='')}" for value in values.dictionary.to_pylist()]
+    names.append(f"{quote(column, safe='')}_partition={NO_VALUE}")
+    return pc.take(pa.array(names), pc.fill_null(values.indices, len(names) - 1))

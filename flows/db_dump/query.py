@@ -1,0 +1,97 @@
+"""The SQL of each chunk, and the rules between the parameters that shape it."""
+
+from datetime import UTC, date, datetime
+from itertools import islice
+from typing import Protocol
+
+from periods import Current, Frequency, Period, day_after, split
+
+MOST_CHUNKS = 10_000
+
+
+class ParameterError(ValueError):
+    """A parameter that cannot be used; the message begins with its name and says what is accepted."""
+
+
+class Quotes(Protocol):
+    """What the texts need to know of a database."""
+
+    def quote(self, identifier: str) -> str: ...
+
+
+def column_list(partition_columns: str | None) -> list[str]:
+    """`year, month` → `["year", "month"]`."""
+    columns = [column.strip() for column in (partition_columns or "").split(",")]
+    if columns == [""]:
+        return []
+    if "" in columns or len(set(columns)) < len(columns):
+        raise ParameterError(
+            f"partition_columns: {partition_columns!r} has an empty or repeated name; "
+            "give column names with commas between them"
+        )
+    return columns
+
+
+def periods(
+    columns: list[str],
+    lower_bound_date: date | None,
+    frequency: Frequency | None,
+    start: date | None,
+    end: date | Current | None,
+    now: datetime | None = None,
+) -> list[Period | None]:
+    """The ranges to read of the first partition column; `[None]` where the query is read in one piece."""
+    if frequency is None:
+        for name, value in {"break_query_start": start, "break_query_end": end}.items():
+            if value is not None:
+                raise ParameterError(f"{name}: has no effect without break_query_frequency; give both or neither")
+        if lower_bound_date and not columns:
+            raise ParameterError("lower_bound_date: needs partition_columns, the first of which holds the date")
+        return [None]
+    if not columns:
+        raise ParameterError("break_query_frequency: needs partition_columns, the first of which holds the date")
+    bounds = [day for day in (start, lower_bound_date) if day]
+    if not bounds:
+        raise ParameterError("break_query_start: needed with break_query_frequency; give the first day, YYYY-MM-DD")
+    if end is None:
+        raise ParameterError(
+            "break_query_end: needed with break_query_frequency; "
+            "give the last day, YYYY-MM-DD, or current_day, current_month or current_year"
+        )
+    if isinstance(end, date) and end.year == date.max.year:
+        raise ParameterError(f"break_query_end: {end} is too late; give a day before 9999, or current_day")
+    first, stop = max(bounds), day_after(end, (now or datetime.now(UTC)).date())
+    if first >= stop:
+        raise ParameterError(f"break_query_end: {end} lies before the first day, {first}; give a later one")
+    cut = list(islice(split(first, stop, frequency), MOST_CHUNKS + 1))
+    if len(cut) > MOST_CHUNKS:
+        raise ParameterError(
+            f"break_query_frequency: {frequency} from {first} to {end} makes more than {MOST_CHUNKS:,} pieces; "
+            "take longer ones"
+        )
+    return cut
+
+
+def clean(query: str) -> str:
+    """The query as it can stand inside another one."""
+    query = query.strip().rstrip("; \t\r\n")
+    if not query:
+        raise ParameterError("execute_query: is empty; give a SELECT")
+    return query
+
+
+def chunk_query(
+    query: str, columns: list[str], period: Period | None, lower_bound_date: date | None, source: Quotes
+) -> str:
+    """The query, limited to the period or the lower bound.
+
+    The column stands bare, so that an index on it is used. The days are literals without a type: the database reads
+    them as the type of the column, and as midnight in UTC where that has a time of day.
+    """
+    selected = f"SELECT * FROM (\n{query}\n) AS source"  # noqa: S608 - the query is the user's own, the session read-only
+    if period:
+        column = source.quote(columns[0])
+        return f"{selected}\nWHERE {column} >= '{period.start}' AND {column} < '{period.stop}'"
+    if lower_bound_date:
+        return f"{selected}\nWHERE {source.quote(columns[0])} >= '{lower_bound_date}'"
+    return selected

@@ -1,0 +1,277 @@
+"""The folder of a dumped table: chunks that are whole are kept, and published all together.
+
+    <root>/<dataset>/<table>/
+        manifest.json                     the published table: its files, and nothing else, are the table
+        versions/<version>/chunks/*.json  one record a whole chunk, written after its files
+        versions/<version>/data/…         the files, in hive folders where there are partition columns
+
+Publishing replaces manifest.json, in one step. An overwrite stages a new version and publishes that; an append adds
+chunks to the published version. A run that broke off is taken up where it stopped.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, time, timedelta
+from typing import Literal
+
+import pyarrow as pa
+from files import File, Layout, write_files
+from periods import Period
+from query import ParameterError
+from storage import Folder
+
+DumpMode = Literal["overwrite", "append"]
+
+# An unfinished version older than this is begun anew, so that a table is never put together from different days
+RESUME_WITHIN = timedelta(hours=24)
+
+
+def digest(*parts: object) -> str:
+    """A short name for what the parts say."""
+    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One query of a dump, and the days it covers, if it is limited to some."""
+
+    query: str
+    period: Period | None
+    layout: Layout
+    # tells apart what the query does not say: the database, or the run where each run adds its own rows
+    origin: str
+
+    @property
+    def query_hash(self) -> str:
+        return digest(self.query)
+
+    @property
+    def id(self) -> str:
+        return f"{self.period or 'all'}-{digest(self.query, asdict(self.layout), self.origin)}"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A chunk that is whole."""
+
+    id: str
+    query_hash: str
+    start: str | None
+    stop: str | None
+    extracted_at: str
+    seconds: float
+    rows: int
+    bytes: int
+    files: tuple[File, ...]
+
+    @classmethod
+    def of(cls, values: dict) -> "Record":
+        return cls(**values | {"files": tuple(File(**file) for file in values["files"])})
+
+    @property
+    def closed(self) -> bool:
+        """Its days were over when it was read, so no row should have come since."""
+        if self.stop is None:
+            return True
+        over = datetime.combine(datetime.fromisoformat(self.stop), time(), UTC)
+        return datetime.fromisoformat(self.extracted_at) >= over
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The published table."""
+
+    dataset_id: str
+    table_id: str
+    version: str
+    previous: str | None
+    dump_mode: DumpMode
+    data_type: str
+    query: str
+    published_at: str
+    rows: int
+    bytes: int
+    columns: dict[str, str]
+    chunks: tuple[Record, ...] = field(default=())
+
+    @classmethod
+    def of(cls, values: dict) -> "Manifest":
+        return cls(**values | {"chunks": tuple(Record.of(chunk) for chunk in values["chunks"])})
+
+
+class Table:
+    """The folder of one table."""
+
+    def __init__(self, root: str, dataset_id: str, table_id: str) -> None:
+        self._names = dataset_id, table_id
+        self._folder = Folder(f"{root.rstrip('/')}/{dataset_id}/{table_id}")
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Keeps a second run of the same table out."""
+        return self._folder.lock()
+
+    def published(self) -> Manifest | None:
+        """What readers see; None before the first dump has ended."""
+        content = self._folder.read("manifest.json")
+        return Manifest.of(json.loads(content)) if content else None
+
+    def check_append(self, chunks: list[Chunk], columns: pa.Schema) -> None:
+        """Refuse to append what would not fit what is published."""
+        published = self.published()
+        if published is None:
+            return
+        layout = chunks[0].layout
+        if published.data_type != layout.data_type:
+            raise ParameterError(
+                f"batch_data_type: the table is published as {published.data_type}; append the same, or use overwrite"
+            )
+        if published.columns != _column_types(layout.schema(columns)):
+            changed = set(published.columns.items()) ^ set(_column_types(layout.schema(columns)).items())
+            names = ", ".join(sorted({name for name, _ in changed})) or "their order"
+            raise ParameterError(
+                f"execute_query: the columns differ from the published ones ({names}); use dump_mode overwrite"
+            )
+        whole = _span(chunks)
+        for record in published.chunks:
+            if (record.start is None) != (whole is None):
+                raise ParameterError(
+                    "break_query_frequency: the published table was dumped "
+                    f"{'with' if whole is None else 'without'} it; append likewise, or use dump_mode overwrite"
+                )
+            if whole and _touches(record, whole) and not _within(record, whole):
+                raise ParameterError(
+                    f"break_query_start: {whole} cuts into the published {record.start}_{record.stop}; "
+                    "take the whole of it, or use dump_mode overwrite"
+                )
+
+    def begin(self, mode: DumpMode, chunks: list[Chunk], now: datetime) -> str:
+        """The version to stage in: where an append adds, the one that broke off, or a new one."""
+        published = self.published()
+        if mode == "append" and published:
+            return published.version
+        key = "append" if mode == "append" else digest([chunk.id for chunk in chunks])
+        for version in reversed(self._folder.folders("versions")):
+            begun, _, its_key = version.partition("-")
+            recent = now - datetime.strptime(begun, "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC) < RESUME_WITHIN
+            old = published and version <= published.version
+            if its_key == key and recent and not old:
+                return version
+        return f"{now:%Y%m%dT%H%M%S%fZ}-{key}"
+
+    def whole(self, version: str, chunk: Chunk, now: datetime) -> Record | None:
+        """The record of the chunk, if it need not be read again."""
+        content = self._folder.read(f"versions/{version}/chunks/{chunk.id}.json")
+        if content is None:
+            return None
+        record = Record.of(json.loads(content))
+        published = self.published()
+        if published and record in published.chunks:
+            intact = all(self._folder.size(file.path) == file.bytes for file in record.files)
+            return record if record.closed and intact else None
+        if now - datetime.fromisoformat(record.extracted_at) >= RESUME_WITHIN:
+            return None
+        intact = all(
+            self._folder.size(file.path) == file.bytes and self._folder.sha256(file.path) == file.sha256
+            for file in record.files
+        )
+        return record if intact else None
+
+    def extract(
+        self,
+        version: str,
+        chunk: Chunk,
+        columns: pa.Schema,
+        batches: Iterable[pa.RecordBatch],
+        progress: Callable[[int, int], None],
+    ) -> Record:
+        """Write the chunk's files, then its record: only with the record it counts."""
+        extracted_at = datetime.now(UTC)
+        files = write_files(
+            self._folder,
+            f"versions/{version}/data",
+            chunk.id,
+            batches,
+            columns,
+            chunk.layout,
+            extracted_at,
+            progress,
+        )
+        record = Record(
+            id=chunk.id,
+            query_hash=chunk.query_hash,
+            start=str(chunk.period.start) if chunk.period else None,
+            stop=str(chunk.period.stop) if chunk.period else None,
+            extracted_at=extracted_at.isoformat(),
+            seconds=round((datetime.now(UTC) - extracted_at).total_seconds(), 3),
+            rows=sum(file.rows for file in files),
+            bytes=sum(file.bytes for file in files),
+            files=tuple(files),
+        )
+        self._folder.write(f"versions/{version}/chunks/{chunk.id}.json", _json(record))
+        return record
+
+    def publish(
+        self, mode: DumpMode, version: str, query: str, columns: pa.Schema, chunks: list[Chunk], records: list[Record]
+    ) -> Manifest:
+        """Make the records the table (overwrite) or part of it (append), and remove what nobody reads any more."""
+        if {chunk.id for chunk in chunks} != {record.id for record in records}:
+            raise ValueError("not every chunk is whole")
+        before = self.published()
+        kept = []
+        if mode == "append" and before:
+            new, whole = {record.id for record in records}, _span(chunks)
+            kept = [old for old in before.chunks if old.id not in new and not (whole and _within(old, whole))]
+        table = sorted([*kept, *records], key=lambda record: (record.start or "", record.extracted_at))
+        layout = chunks[0].layout
+        manifest = Manifest(
+            *self._names,
+            version=version,
+            previous=before.previous if before and before.version == version else before and before.version,
+            dump_mode=mode,
+            data_type=layout.data_type,
+            query=query,
+            published_at=datetime.now(UTC).isoformat(),
+            rows=sum(record.rows for record in table),
+            bytes=sum(record.bytes for record in table),
+            columns=_column_types(layout.schema(columns)),
+            chunks=tuple(table),
+        )
+        self._folder.write("manifest.json", _json(manifest))
+        self._clean(manifest)
+        return manifest
+
+    def _clean(self, manifest: Manifest) -> None:
+        # the version before stays for those who are still reading it
+        for version in self._folder.folders("versions"):
+            if version not in (manifest.version, manifest.previous):
+                self._folder.remove(f"versions/{version}")
+        place = f"versions/{manifest.version}"
+        wanted = {file.path for record in manifest.chunks for file in record.files}
+        wanted |= {f"{place}/chunks/{record.id}.json" for record in manifest.chunks}
+        for path in self._folder.files(place):
+            if path not in wanted:
+                self._folder.remove(path)
+
+
+def _span(chunks: list[Chunk]) -> Period | None:
+    periods = [chunk.period for chunk in chunks if chunk.period]
+    return Period(periods[0].start, periods[-1].stop) if periods else None
+
+
+def _within(record: Record, whole: Period) -> bool:
+    return record.start is not None and str(whole.start) <= record.start and record.stop <= str(whole.stop)
+
+
+def _touches(record: Record, whole: Period) -> bool:
+    return record.start < str(whole.stop) and str(whole.start) < record.stop
+
+
+def _column_types(schema: pa.Schema) -> dict[str, str]:
+    return {column.name: str(column.type) for column in schema}
+
+
+def _json(content: Record | Manifest) -> bytes:
+    return json.dumps(asdict(content), indent=1, ensure_ascii=False).encode()

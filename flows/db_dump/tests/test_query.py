@@ -1,0 +1,81 @@
+from datetime import UTC, date, datetime
+
+import pytest
+from periods import Period
+from query import ParameterError, chunk_query, clean, column_list, periods
+from sources.login import Login
+from sources.mysql import MySQL
+from sources.postgres import Postgres
+
+LOGIN = Login("host", "db", "user", "secret")
+JANUARY = Period(date(2024, 1, 1), date(2024, 2, 1))
+
+
+def test_range_is_half_open_on_the_bare_column():
+    assert chunk_query("SELECT * FROM orders", ["ordered_at"], JANUARY, None, Postgres(LOGIN)) == (
+        "SELECT * FROM (\nSELECT * FROM orders\n) AS source\n"
+        """WHERE "ordered_at" >= '2024-01-01' AND "ordered_at" < '2024-02-01'"""
+    )
+
+
+def test_mysql_quotes_in_its_own_way():
+    sql = chunk_query("SELECT 1", ["odd`name"], JANUARY, None, MySQL(LOGIN))
+    assert "WHERE `odd``name` >= '2024-01-01' AND `odd``name` < '2024-02-01'" in sql
+
+
+def test_lower_bound_alone():
+    sql = chunk_query("SELECT 1", ['odd"name'], None, date(2024, 5, 6), Postgres(LOGIN))
+    assert sql.endswith("""WHERE "odd""name" >= '2024-05-06'""")
+
+
+def test_a_query_with_semicolon_and_comment_can_be_wrapped():
+    assert chunk_query(clean(" SELECT 1 -- all\n;\n"), [], None, None, Postgres(LOGIN)) == (
+        "SELECT * FROM (\nSELECT 1 -- all\n) AS source"
+    )
+
+
+def test_column_list():
+    assert column_list(None) == column_list("") == []
+    assert column_list("year, month") == ["year", "month"]
+
+
+def test_pieces_from_the_later_of_start_and_lower_bound_to_the_end_of_the_last_day():
+    now = datetime(2024, 3, 10, 23, 59, tzinfo=UTC)
+    pieces = periods(["at"], date(2024, 2, 5), "month", date(2024, 1, 1), "current_day", now)
+    assert [str(piece) for piece in pieces] == ["2024-02-05_2024-03-01", "2024-03-01_2024-03-11"]
+
+
+def test_no_frequency_is_one_piece():
+    assert periods([], None, None, None, None) == [None]
+
+
+DAY = date(2024, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([], None, "month", DAY, DAY), "break_query_frequency: needs partition_columns"),
+        ((["at"], None, "month", None, DAY), "break_query_start: needed"),
+        ((["at"], None, "month", DAY, None), "break_query_end: needed.*current_day, current_month or current_year"),
+        ((["at"], None, "month", DAY, date(2023, 1, 1)), "break_query_end: 2023-01-01 lies before"),
+        ((["at"], None, "month", DAY, date.max), "break_query_end: 9999-12-31 is too late"),
+        ((["at"], None, "day", date(1900, 1, 1), DAY), "break_query_frequency: day .* more than 10,000"),
+        ((["at"], None, None, DAY, None), "break_query_start: has no effect without break_query_frequency"),
+        (([], DAY, None, None, None), "lower_bound_date: needs partition_columns"),
+    ],
+)
+def test_parameters_that_do_not_fit_are_named(arguments, message):
+    with pytest.raises(ParameterError, match=message):
+        periods(*arguments)
+
+
+@pytest.mark.parametrize("text", ["a,,b", "a, a", " ,"])
+def test_partition_columns_that_are_no_list(text):
+    with pytest.raises(ParameterError, match="partition_columns"):
+        column_list(text)
+
+
+def test_an_empty_query():
+    with pytest.raises(ParameterError, match="execute_query: is empty"):
+        clean(" ; ")

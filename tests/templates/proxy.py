@@ -1,0 +1,180 @@
+"""An nginx of our own in a scratch folder, on free ports, and a Prefect server's stand-in behind it."""
+
+import contextlib
+import http.client
+import http.server
+import json
+import os
+import pwd
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from conftest import DOMAIN, free_port
+
+MAIN = """
+user {user};
+pid {folder}/nginx.pid;
+error_log stderr;
+events {{}}
+http {{
+    include /etc/nginx/mime.types;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    include {folder}/site.conf;
+}}
+"""
+
+
+class Upstream(http.server.BaseHTTPRequestHandler):
+    """Answers with the headers that it got, or with a socket that echoes one line."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        if self.headers.get("Connection") == "upgrade" and self.headers.get("Upgrade") == "websocket":
+            self.send_response(101)
+            self.send_header("Upgrade", "websocket")
+            self.send_header("Connection", "upgrade")
+            self.end_headers()
+            self.wfile.write(self.rfile.readline())
+            self.close_connection = True
+            return
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        answer = {"port": self.server.server_address[1], "connection": self.client_address[1]}
+        body = json.dumps(answer | {"headers": {k.lower(): v for k, v in self.headers.items()}, "padding": "x" * 2000})
+        self.send_response(404 if "missing" in self.path else 200)
+        self.send_header(
+            "Content-Type", {"js": "text/javascript", "json": "application/json"}.get(self.extension, "text/html")
+        )
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    do_POST = do_GET
+
+    @property
+    def extension(self) -> str:
+        """`js` of `/a.js`; of the API's paths `json`."""
+        return "json" if self.path.startswith("/api/") else self.path.partition("?")[0].rpartition(".")[2]
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+@contextlib.contextmanager
+def upstream(port: int) -> Iterator[None]:
+    """The stand-in, listening."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Upstream)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@dataclass
+class Answer:
+    """An answer, its body as bytes."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+
+@dataclass
+class Proxy:
+    """nginx with one rendered site."""
+
+    folder: Path
+    ports: dict[str, int]
+
+    @classmethod
+    def of(cls, folder: Path, site: str) -> "Proxy":
+        """Lay out the folder: ports become free ones, and paths of the host become paths below the folder."""
+        ports = {"80": free_port(), "443": free_port()}
+        site = re.sub(r"(listen (?:\[::\]:)?)(80|443)\b", lambda found: found[1] + str(ports[found[2]]), site)
+        site = re.sub(r"(ssl_certificate(?:_key)?|root|access_log) /", rf"\1 {folder}/", site)
+        (folder / "site.conf").write_text(site)
+        (folder / "nginx.conf").write_text(MAIN.format(folder=folder, user=pwd.getpwuid(os.getuid()).pw_name))
+        (folder / "var/log/nginx").mkdir(parents=True)
+        proxy = cls(folder, ports)
+        if proxy.certificate:
+            proxy.make_certificate()
+        return proxy
+
+    def setting(self, name: str) -> str:
+        """The first value of a directive of the site, empty where there is none."""
+        found = re.search(rf"^\s*{name} (.+);", (self.folder / "site.conf").read_text(), flags=re.MULTILINE)
+        return found[1] if found else ""
+
+    @property
+    def certificate(self) -> str:
+        """Where the site has its certificate."""
+        return self.setting("ssl_certificate")
+
+    def make_certificate(self) -> None:
+        """A throw-away one, where the site looks for it."""
+        Path(self.certificate).parent.mkdir(parents=True)
+        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-noenc", "-days", "1"]
+        names = ["-subj", f"/CN={DOMAIN}", "-addext", f"subjectAltName=DNS:{DOMAIN}"]
+        files = ["-keyout", self.setting("ssl_certificate_key"), "-out", self.certificate]
+        subprocess.run(command + names + files, check=True, capture_output=True)
+
+    def command(self, *arguments: str) -> list[str]:
+        """An nginx command line that stays inside the folder."""
+        path = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+        assert path, "nginx is not installed here: run `apt-get install nginx-light`"
+        return [path, "-p", str(self.folder), "-c", str(self.folder / "nginx.conf"), "-e", "stderr", *arguments]
+
+    def check(self) -> subprocess.CompletedProcess[str]:
+        """`nginx -t`."""
+        return subprocess.run(self.command("-t"), capture_output=True, text=True, check=False)
+
+    @contextlib.contextmanager
+    def run(self) -> Iterator["Proxy"]:
+        """nginx, answering."""
+        process = subprocess.Popen(self.command("-g", "daemon off;"), stderr=subprocess.PIPE, text=True)
+        try:
+            self.wait(process)
+            yield self
+        finally:
+            process.terminate()
+            process.communicate(timeout=10)
+
+    def wait(self, process: subprocess.Popen[str]) -> None:
+        """Until the port is open."""
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            assert process.poll() is None, process.stderr.read()
+            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", self.ports["80"])):
+                return
+        raise TimeoutError("nginx did not open its port within 10 s")
+
+    def connect(self, *, tls: bool, name: str = DOMAIN) -> socket.socket:
+        """A connection, over TLS one that trusts the throw-away certificate only."""
+        plain = socket.create_connection(("127.0.0.1", self.ports["443" if tls else "80"]), timeout=10)
+        if not tls:
+            return plain
+        return ssl.create_default_context(cafile=self.certificate).wrap_socket(plain, server_hostname=name)
+
+    def ask(
+        self, path: str, method: str = "GET", body: bytes | None = None, *, tls: bool = True, **headers: str
+    ) -> Answer:
+        """One request. Underscores in the names of headers are hyphens."""
+        connection = http.client.HTTPConnection(DOMAIN)
+        connection.sock = self.connect(tls=tls)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.headers, answer.read())

@@ -1,0 +1,187 @@
+"""nginx accepts the site in every variant, and treats requests as Prefect and its users need it."""
+
+import contextlib
+import gzip
+import http.client
+import json
+import re
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import DOMAIN, UPSTREAM_PORTS, VARIANTS
+from fastapi.routing import APIWebSocketRoute
+from prefect.server.api.server import API_ROUTERS
+from proxy import Proxy, upstream
+
+SOCKETS = [route.path for router in API_ROUTERS for route in router.routes if isinstance(route, APIWebSocketRoute)]
+
+
+@pytest.fixture(scope="session")
+def upstreams() -> Iterator[None]:
+    """Two stand-ins for Prefect."""
+    with upstream(UPSTREAM_PORTS[0]), upstream(UPSTREAM_PORTS[1]):
+        yield
+
+
+@pytest.fixture(scope="session")
+def start(
+    rendered: dict, upstreams: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Proxy]]:
+    """Starts the proxy of a variant, once."""
+    running: dict[str, Proxy] = {}
+    with contextlib.ExitStack() as stack:
+
+        def start(variant: str) -> Proxy:
+            if variant not in running:
+                site = Proxy.of(tmp_path_factory.mktemp(variant), rendered[variant]["nginx/prefect.conf"])
+                running[variant] = stack.enter_context(site.run())
+            return running[variant]
+
+        yield start
+
+
+@pytest.fixture
+def proxy(start: Callable[[str], Proxy]) -> Proxy:
+    """The proxy with its defaults."""
+    return start("letsencrypt")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_nginx_accepts_the_site(rendered: dict, tmp_path: Path, variant: str) -> None:
+    checked = Proxy.of(tmp_path, rendered[variant]["nginx/prefect.conf"]).check()
+    assert checked.returncode == 0, checked.stderr
+    assert all('"listen ... http2" directive' in line for line in checked.stderr.splitlines() if "[warn]" in line)
+
+
+@pytest.mark.parametrize(
+    ("variant", "path"),
+    [
+        ("letsencrypt", f"/etc/letsencrypt/live/{DOMAIN}/fullchain.pem"),
+        ("before-the-first-certificate", f"/etc/nginx/tls/self-signed-{DOMAIN}.pem"),
+        ("self-signed", f"/etc/nginx/tls/self-signed-{DOMAIN}.pem"),
+        ("provided", "/etc/nginx/tls/provided.pem"),
+    ],
+)
+def test_each_mode_has_its_certificate(rendered: dict, variant: str, path: str) -> None:
+    assert f"ssl_certificate {path};" in rendered[variant]["nginx/prefect.conf"]
+
+
+def test_ipv6_is_listened_to_where_there_is_some(rendered: dict) -> None:
+    assert "listen [::]:443" in rendered["ipv6"]["nginx/prefect.conf"]
+    assert "[::]" not in rendered["letsencrypt"]["nginx/prefect.conf"]
+
+
+def test_plain_http_is_sent_to_https(proxy: Proxy) -> None:
+    answer = proxy.ask("/runs?page=2", tls=False)
+    assert (answer.status, answer.headers["Location"]) == (301, f"https://{DOMAIN}/runs?page=2")
+
+
+def test_acme_challenges_are_answered_over_plain_http(proxy: Proxy) -> None:
+    challenge = proxy.folder / "var/www/acme/.well-known/acme-challenge/token"
+    challenge.parent.mkdir(parents=True)
+    challenge.write_text("proof")
+    assert proxy.ask("/.well-known/acme-challenge/token", tls=False).body == b"proof"
+    assert proxy.ask("/.well-known/acme-challenge/other", tls=False).status == 404
+
+
+def test_a_foreign_name_gets_no_answer(proxy: Proxy) -> None:
+    with pytest.raises(http.client.RemoteDisconnected):
+        proxy.ask("/", tls=False, Host="example.org")
+    with pytest.raises(http.client.RemoteDisconnected):
+        proxy.ask("/", Host="example.org")
+
+
+def test_a_foreign_name_gets_no_certificate(proxy: Proxy) -> None:
+    with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
+        proxy.connect(tls=True, name="example.org")
+
+
+@pytest.mark.parametrize("variant", ["off", "off-without-quotes"])
+def test_without_tls_the_domain_and_the_end_of_a_tunnel_are_served(start: Callable[[str], Proxy], variant: str) -> None:
+    for name in (DOMAIN, "localhost:8080"):
+        answer = start(variant).ask("/api/health", tls=False, Host=name)
+        assert answer.status == 200
+        assert "Strict-Transport-Security" not in answer.headers
+
+
+def test_hsts_is_as_the_variable_says(proxy: Proxy, start: Callable[[str], Proxy]) -> None:
+    assert proxy.ask("/").headers["Strict-Transport-Security"] == "max-age=31536000"
+    assert "Strict-Transport-Security" not in start("self-signed").ask("/").headers
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/assets/index-B-oNxJUg.js", "public, max-age=31536000, immutable"),
+        ("/v2/assets/index-B-oNxJUg.js", "public, max-age=31536000, immutable"),
+        ("/assets/gone.html", "no-cache"),
+        ("/assets/missing.js", None),
+        ("/dashboard", "no-cache"),
+        ("/api/flow_runs/count", None),
+    ],
+)
+def test_browsers_keep_what_cannot_change_and_nothing_else(proxy: Proxy, path: str, expected: str | None) -> None:
+    assert proxy.ask(path).headers["Cache-Control"] == expected
+
+
+def test_pages_cannot_be_framed_nor_guessed_at(proxy: Proxy) -> None:
+    headers = proxy.ask("/missing").headers
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Server"] == "nginx"
+
+
+@pytest.mark.parametrize("path", ["/assets/index-B-oNxJUg.js", "/dashboard", "/api/flow_runs/count"])
+def test_nginx_compresses_in_the_place_of_prefect(proxy: Proxy, path: str) -> None:
+    answer = proxy.ask(path, Accept_Encoding="gzip")
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert "accept-encoding" not in json.loads(gzip.decompress(answer.body))["headers"]
+
+
+def test_prefect_learns_who_asks_and_how_whatever_the_client_claims(proxy: Proxy) -> None:
+    seen = json.loads(proxy.ask("/api/health", X_Forwarded_For="192.0.2.1", X_Forwarded_Proto="http").body)["headers"]
+    assert seen["host"] == seen["x-forwarded-host"] == DOMAIN
+    assert seen["x-forwarded-for"] == "127.0.0.1"
+    assert seen["x-forwarded-proto"] == "https"
+
+
+def test_connections_to_prefect_are_kept(proxy: Proxy) -> None:
+    ports = {json.loads(proxy.ask("/api/health").body)["connection"] for _ in range(5)}
+    assert len(ports) == 1
+
+
+def test_both_api_processes_get_requests(start: Callable[[str], Proxy]) -> None:
+    ports = {json.loads(start("two-upstreams").ask("/api/health").body)["port"] for _ in range(10)}
+    assert ports == set(UPSTREAM_PORTS)
+
+
+@pytest.mark.parametrize("path", SOCKETS)
+def test_sockets_of_prefect_pass_and_may_stay_silent(proxy: Proxy, path: str) -> None:
+    path = "/api" + re.sub(r"{\w+}", "default", path)
+    with proxy.connect(tls=True) as connection, connection.makefile("rwb") as stream:
+        head = f"GET {path} HTTP/1.1\r\nHost: {DOMAIN}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+        stream.write(head.encode() + b"hello\n")
+        stream.flush()
+        assert stream.readline().startswith(b"HTTP/1.1 101")
+        assert b"hello\n" in iter(stream.readline, b"")
+    patient = re.search(r"location ~ (\S+) {[^}]*proxy_read_timeout 1h", (proxy.folder / "site.conf").read_text())
+    assert patient
+    assert re.search(patient[1], path)
+
+
+def test_a_large_batch_of_logs_is_taken(proxy: Proxy) -> None:
+    assert proxy.ask("/api/logs/", "POST", b"x" * 5_000_000).status == 200
+
+
+def test_the_access_log_has_no_query_strings(proxy: Proxy) -> None:
+    proxy.ask("/api/seen?token=secret", Referer="https://prefect.test/?code=secret")
+    log = (proxy.folder / "var/log/nginx/access.log").read_text()
+    assert '"GET /api/seen HTTP/1.1" 200' in log
+    assert "secret" not in log
+
+
+def test_the_status_page_is_there_for_this_machine(proxy: Proxy) -> None:
+    assert b"Active connections" in proxy.ask("/nginx_status", tls=False, Host="127.0.0.1").body
+    assert re.search(r"/nginx_status {[^}]*allow 127.0.0.1;[^}]*deny all;", (proxy.folder / "site.conf").read_text())

@@ -1,0 +1,73 @@
+"""systemd understands every unit, and finds the long-running ones well locked in."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+SYSTEM_UNITS = "usr/lib/systemd/system"
+OWN_UNITS = "etc/systemd/system"
+NAMES = sorted(path.stem for path in (ROOT / "systemd").glob("*.j2"))
+UNITS = [name for name in NAMES if name.endswith((".path", ".service", ".socket", ".target", ".timer"))]
+MOST_EXPOSED = {"nginx.service": 3.0, "prefect-server.service": 3.0, "prefect-worker@default.service": 4.0}
+
+
+def place_of(name: str) -> str:
+    """Where a role puts what it renders; of a pool's units, those of the pool `default`."""
+    if name.endswith(".conf"):
+        unit, of_pool, _ = name.removesuffix(".conf").removesuffix(".service").partition("@")
+        return f"{OWN_UNITS}/{unit}{'@default' if of_pool else ''}.service.d/{name}"
+    return f"{OWN_UNITS}/{name}"
+
+
+@pytest.fixture(scope="session")
+def host(rendered: dict[str, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root folder that has the units where the roles put them, systemd's own, and a stand-in for each program."""
+    root = tmp_path_factory.mktemp("host")
+    shutil.copytree(Path("/", SYSTEM_UNITS), root / SYSTEM_UNITS, symlinks=True)
+    drop_ins = [name for name in NAMES if "@" in name and name.endswith(".conf")]
+    texts = {name: rendered["letsencrypt"][f"systemd/{name}"] for name in UNITS + drop_ins}
+    texts["nginx.service.conf"] = rendered["letsencrypt"]["nginx/nginx.service.conf"]
+    for name, text in texts.items():
+        unit = root / place_of(name)
+        unit.parent.mkdir(parents=True, exist_ok=True)
+        unit.write_text(text)
+    for unit in root.rglob("*.service"):
+        if unit.is_symlink():
+            continue
+        for program in re.findall(r"^Exec\w+=[-@:+!]*/(\S+)", unit.read_text(), flags=re.MULTILINE):
+            (root / program).parent.mkdir(parents=True, exist_ok=True)
+            (root / program).touch(mode=0o755)
+    return root
+
+
+def analyze(host: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """systemd-analyze, looking at the scratch host."""
+    command = shutil.which("systemd-analyze")
+    assert command, "systemd-analyze is not installed here: run `apt-get install systemd`"
+    return subprocess.run(
+        [command, "--no-pager", f"--root={host}", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_systemd_has_nothing_to_say_about_a_unit(host: Path, unit: str) -> None:
+    verified = analyze(host, "verify", "--man=no", "--recursive-errors=no", unit.replace("@.", "@default."))
+    assert (verified.returncode, verified.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_no_line_of_a_unit_has_run_into_the_one_before(rendered: dict[str, dict[str, str]], unit: str) -> None:
+    text = rendered["letsencrypt"][f"systemd/{unit}"]
+    assert not re.findall(r"^\w+=.*\b\w*Environment\w*=.*$", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("unit", MOST_EXPOSED)
+def test_a_long_running_unit_is_locked_in(host: Path, unit: str) -> None:
+    security = analyze(host, "security", "--offline=true", unit)
+    level = re.search(r"Overall exposure level for .*: ([\d.]+)", security.stdout)
+    assert level, security.stderr
+    assert float(level[1]) <= MOST_EXPOSED[unit], security.stdout

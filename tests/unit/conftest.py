@@ -1,0 +1,111 @@
+"""Projects written for the occasion, and one real Prefect server."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+LOCK = "prefect==3.8.8 \\\n    --hash=sha256:00\n    # via -r requirements.in\n"
+FLOW = '''
+from datetime import date
+from typing import Literal
+
+from prefect import flow
+
+
+@flow
+def hello(who: str, times: int = 1, day: date | None = None, mood: Literal["glad", "sad"] = "glad"):
+    """Says hello."""
+
+
+@flow(name="ciao")
+def goodbye():
+    """Says goodbye."""
+'''
+PREFECT = """
+name: {name}
+deployments:
+  - name: daily
+    entrypoint: flow.py:goodbye
+"""
+
+WriteProject = Callable[..., Path]
+
+
+@pytest.fixture
+def flows(tmp_path: Path) -> Path:
+    """An empty folder of projects."""
+    folder = tmp_path / "flows"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def write_project(flows: Path) -> WriteProject:
+    """Writes a project: a right one, but for what a test gives in place of its files (None leaves a file out)."""
+
+    def write(name: str = "shop", **files: str | None) -> Path:
+        right = {"prefect.yaml": PREFECT.format(name=name), "flow.py": FLOW, "requirements.txt": LOCK}
+        given = {
+            file.replace("_yaml", ".yaml").replace("_py", ".py").replace("_txt", ".txt"): files[file] for file in files
+        }
+        folder = flows / name
+        folder.mkdir(exist_ok=True)
+        for file, text in (right | given).items():
+            if text is not None:
+                (folder / file).write_text(text)
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def python_of() -> Callable[[object], Path]:
+    """Has projects imported by the Python that runs the tests, so that no environment is built."""
+    return lambda _project: Path(sys.executable)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running Prefect server."""
+
+    url: str
+    auth: str
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real server behind a password, on a free port of the loopback."""
+    home = tmp_path_factory.mktemp("server")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = Server(f"http://127.0.0.1:{port}/api", "admin:correct-horse")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | {
+        "PREFECT_HOME": str(home),
+        "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{home}/prefect.db",
+        "PREFECT_SERVER_API_AUTH_STRING": server.auth,
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    }
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with (home / "log").open("w") as log:
+        process = subprocess.Popen([*command, "--no-services"], env=environment, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        with requests.Session() as session:
+            session.mount("http://", HTTPAdapter(max_retries=Retry(60, backoff_factor=0.2, backoff_max=1)))
+            session.get(f"{server.url}/health", timeout=60).raise_for_status()
+        yield server
+    finally:
+        process.terminate()
+        process.wait(30)

@@ -1,0 +1,161 @@
+"""The rules between a `prefect.yaml`, its lock and its flows, over whole folders of projects."""
+
+from pathlib import Path
+
+import pytest
+
+import deploy
+from deployer.check import check
+from deployer.errors import DeployError
+
+PARAMETERS = """
+deployments:
+  - name: unknown
+    entrypoint: flow.py:hello
+    parameters: {who: you, tines: 2}
+  - name: wrong
+    entrypoint: flow.py:hello
+    parameters: {who: you, times: often, mood: angry, day: tomorrow}
+  - name: lenient
+    entrypoint: flow.py:hello
+    parameters: {times: "2"}
+    enforce_parameter_schema: false
+  - name: by-hand
+    entrypoint: flow.py:hello
+  - name: scheduled
+    entrypoint: flow.py:hello
+    parameters: {times: 3}
+    schedules:
+      - {cron: 0 2 * * *}
+      - {cron: 0 3 * * *, parameters: {who: you, times: never}}
+      - {cron: 0 4 * * *, parameters: {who: you, times: 4, day: 2026-01-31}}
+  - name: referring
+    entrypoint: flow.py:hello
+    parameters: {who: {__prefect_kind: workspace_variable, variable_name: name}}
+  - name: missing
+    entrypoint: flow.py:nobody
+  - name: plain
+    entrypoint: flow.py:date
+  - name: misnamed
+    entrypoint: flow.py:goodbye
+    flow_name: hello
+  - name: misnamed
+    entrypoint: flow.py:goodbye
+"""
+
+
+@pytest.fixture
+def problems(flows: Path, python_of):
+    """What the check says of the projects a test has written."""
+    return lambda *pools: [str(problem) for problem in check(flows, pools, python_of, lambda line: None)[1]]
+
+
+def test_parameters_and_entrypoints_are_held_against_the_flows_own(write_project, problems) -> None:
+    write_project(prefect_yaml=PARAMETERS)
+    said = "\n".join(problems())
+    for start, reason in (
+        (":5: deployments[0].parameters.tines: ", "did you mean 'times'?"),
+        (":8: deployments[1].parameters.times: ", "'often' is not of type 'integer'"),
+        (":8: deployments[1].parameters.mood: ", "'angry' is not one of ['glad', 'sad']"),
+        (":8: deployments[1].parameters.day: ", "'tomorrow'"),
+        (":19: deployments[4].schedules[0].parameters: ", "needs who"),
+        (":20: deployments[4].schedules[1].parameters.times: ", "'never' is not of type 'integer'"),
+        (":26: deployments[6].entrypoint: 'flow.py:nobody' cannot be imported: ", "nobody"),
+        (":28: deployments[7].entrypoint: 'flow.py:date' cannot be imported: ", "not a flow"),
+        (":31: deployments[8].flow_name: ", "'ciao'"),
+        (":32: deployments[9].name: 'ciao/misnamed' is also declared in flows/shop/prefect.yaml:29", "rename"),
+    ):
+        [line] = [line for line in said.splitlines() if line.startswith(f"flows/shop/prefect.yaml{start}")]
+        assert reason in line
+    assert len(said.splitlines()) == 10
+
+
+def test_a_flow_that_cannot_be_imported_is_told_with_its_line(write_project, problems) -> None:
+    folder = write_project(flow_py="import helper\n")
+    (folder / "helper.py").write_text("\nimport not_installed\n")
+    assert problems() == [
+        "flows/shop/prefect.yaml:5: deployments[0].entrypoint: 'flow.py:goodbye' cannot be imported: "
+        "ModuleNotFoundError: No module named 'not_installed' (helper.py line 2)"
+    ]
+
+
+def test_an_import_gets_no_password_and_may_print_and_exit(write_project, problems, monkeypatch) -> None:
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "admin:correct-horse")
+    write_project(flow_py="import os, sys\nprint('{}')\nsys.exit(str(dict(os.environ)))\n")
+    [line] = problems()
+    assert "cannot be imported: SystemExit" in line
+    assert "correct-horse" not in line
+
+
+def test_flows_import_their_own_modules_and_never_ours(write_project, problems) -> None:
+    folder = write_project(flow_py=f"from environment import ours\n{FLOW}")
+    [line] = problems()
+    assert "No module named 'environment' (flow.py line 1)" in line
+    (folder / "environment.py").write_text("ours = True")
+    assert problems() == []
+
+
+def test_two_projects_cannot_register_the_same_deployment(write_project, problems) -> None:
+    write_project("bar")
+    write_project("shop")
+    assert problems() == [
+        "flows/shop/prefect.yaml:4: deployments[0].name: "
+        "'ciao/daily' is also declared in flows/bar/prefect.yaml:4: rename one of them"
+    ]
+
+
+def test_only_pools_that_exist_may_be_used(write_project, problems) -> None:
+    write_project()
+    assert problems("default") == []
+    assert problems("heavy") == [
+        "flows/shop/prefect.yaml:4: deployments[0].work_pool: there is no pool 'default': the pools are heavy"
+    ]
+
+
+LOCKS = {
+    "none": (None, ":1: missing: write it with `uv pip compile"),
+    "not pinned": ("prefect>=3\n", ":1: 'prefect>=3' is not pinned"),
+    "no hash": ("# a lock\nprefect==3.8.8\n", ":2: 'prefect==3.8.8' has no hash"),
+    "an index": ("--index-url https://example.org\n", ":1: --index-url does not belong in a lock"),
+    "no prefect": ("six==1.17.0 \\\n    --hash=sha256:00\n", ":1: prefect is missing"),
+}
+
+
+@pytest.mark.parametrize(("lock", "said"), LOCKS.values(), ids=LOCKS)
+def test_a_lock_is_there_pinned_and_hashed(write_project, problems, lock: str | None, said: str) -> None:
+    write_project(requirements_txt=lock)
+    [line] = problems()
+    assert line.startswith(f"flows/shop/requirements.txt{said}")
+
+
+def test_folders_that_are_no_project_are_refused(write_project, problems, flows: Path) -> None:
+    for name in ("server", "worker", "flows", "Shop", "1st"):
+        write_project(name)
+    write_project("empty", prefect_yaml=None)
+    for name in ("_drafts", ".cache", "__pycache__"):
+        (flows / name).mkdir()
+    lines = problems()
+    assert [line.split(":")[0].split("/")[1] for line in lines] == ["1st", "Shop", "empty", "flows", "server", "worker"]
+    assert "rename '1st'" in lines[0]
+    assert "missing" in lines[2]
+    assert "the platform's own environments" in lines[4]
+
+
+def test_no_projects_is_an_error(flows: Path, problems) -> None:
+    with pytest.raises(DeployError, match="holds no project"):
+        problems()
+
+
+def test_check_says_everything_at_once_and_fails(write_project, flows: Path, python_of, capsys) -> None:
+    write_project("bar", requirements_txt=None)
+    write_project("shop", prefect_yaml="deployments: []")
+    assert deploy.main(["check", "--flows", str(flows)], python_of) == 1
+    said = capsys.readouterr().err
+    assert "flows/bar/requirements.txt:1: missing" in said
+    assert "flows/shop/prefect.yaml:1: deployments: must be" in said
+
+
+def test_check_passes_what_is_right(write_project, flows: Path, python_of, capsys) -> None:
+    write_project()
+    assert deploy.main(["check", "--flows", str(flows), "--pool", "default"], python_of) == 0
+    assert capsys.readouterr().out.startswith("1 deployment")

@@ -1,0 +1,223 @@
+"""What `prefect.yaml` alone can get wrong: one bad file for each rule, and the line that is said about it."""
+
+from pathlib import Path
+
+import pytest
+
+from deployer.declaration import Declaration, declarations
+from deployer.document import Document
+
+
+def read(folder: Path) -> tuple[list[Declaration], list[str]]:
+    document = Document(folder / "prefect.yaml", "flows/shop/prefect.yaml")
+    return declarations(document, folder), sorted(map(str, document.problems))
+
+
+# Each is added to a right deployment, whose lines are 1 to 4, so that it stands on line 5 and after
+IN_DEPLOYMENT = {
+    "unknown key": ("scedules: []", ":5: deployments[0].scedules: ", "did you mean 'schedules'?"),
+    "tags as text": ("tags: daily", ":5: deployments[0].tags: ", "must be a list"),
+    "tags as mapping": ("tags: {a: b}", ":5: deployments[0].tags: ", "valid list"),
+    "parameters as list": ("parameters: [1]", ":5: deployments[0].parameters: ", "valid dictionary"),
+    "paused": ("paused: maybe", ":5: deployments[0].paused: ", "valid boolean"),
+    "enforce": ("enforce_parameter_schema: 7", ":5: deployments[0].enforce_parameter_schema: ", "valid boolean"),
+    "limit": ("concurrency_limit: many", ":5: deployments[0].concurrency_limit: ", "valid integer"),
+    "limit of none": ("concurrency_limit: 0", ":5: deployments[0].concurrency_limit: ", "at least 1"),
+    "limit's strategy": (
+        "concurrency_limit:\n      limit: 1\n      collision_strategy: PRAY",
+        ":7: deployments[0].concurrency_limit.collision_strategy: ",
+        "ENQUEUE",
+    ),
+    "limit's key": (
+        "concurrency_limit: {limit: 1, limits: 1}",
+        ":5: deployments[0].concurrency_limit.limits: ",
+        "'limit'?",
+    ),
+    "build": ("build: [{x: {}}]", ":5: deployments[0].build: ", "the platform ships the code"),
+    "push": ("push: [{x: {}}]", ":5: deployments[0].push: ", "the platform ships the code"),
+    "pull": ("pull: [{x: {}}]", ":5: deployments[0].pull: ", "the platform ships the code"),
+    "triggers": ("triggers: [{x: {}}]", ":5: deployments[0].triggers: ", "not managed from prefect.yaml"),
+    "version": ("version: 1.2.3", ":5: deployments[0].version: ", "the release that registered it"),
+    "template": ("description: 'in {{ $REGION }}'", ":5: deployments[0].description: ", "write the value"),
+    "pool's key": ("work_pool:\n      pool: x", ":6: deployments[0].work_pool.pool: ", "is not a field"),
+    "pool of another type": (
+        "work_pool:\n      job_variables: {image: x}",
+        ":6: deployments[0].work_pool.job_variables.image: ",
+        "process work pools",
+    ),
+    "job variable of the platform": (
+        "work_pool:\n      job_variables: {command: x}",
+        ":6: deployments[0].work_pool.job_variables.command: ",
+        "the platform sets it",
+    ),
+    "job variable's value": (
+        "work_pool:\n      job_variables: {env: {LEVEL: [1]}}",
+        ":6: deployments[0].work_pool.job_variables.env.LEVEL: ",
+        "not valid",
+    ),
+    "schedules as text": ("schedules: daily", ":5: deployments[0].schedules: ", "must be a list"),
+    "schedule as text": ("schedules: [daily]", ":5: deployments[0].schedules[0]: ", "must be a mapping"),
+    "no kind": ("schedules: [{timezone: UTC}]", ":5: deployments[0].schedules[0]: ", "exactly one of"),
+    "two kinds": ("schedules: [{cron: '* * * * *', interval: 9}]", "schedules[0]: ", "exactly one of"),
+    "schedule's key": ("schedules: [{cron: '* * * * *', when: 9}]", "schedules[0].when: ", "not a field"),
+    "cron": (
+        "schedules:\n      - cron: 0 2 * * *\n      - cron: x",
+        ":7: deployments[0].schedules[1].cron: 'x' is not a cron expression: ",
+        "columns",
+    ),
+    "cron's range": ("schedules: [{cron: 0 25 * * *}]", ":5: deployments[0].schedules[0].cron: ", "25"),
+    "interval": ("schedules: [{interval: often}]", ":5: deployments[0].schedules[0].interval: 'often'", "PT15M"),
+    "interval of none": ("schedules: [{interval: 0}]", ":5: deployments[0].schedules[0].interval: 0", "greater than"),
+    "rrule": ("schedules: [{rrule: FREQ=RARELY}]", ":5: deployments[0].schedules[0].rrule: 'FREQ=RARELY'", "RARELY"),
+    "cron's zone": (
+        "schedules: [{cron: '* * * * *', timezone: Mars/Base}]",
+        "schedules[0].timezone: 'Mars/Base'",
+        "IANA",
+    ),
+    "interval's zone": (
+        "schedules: [{interval: 9, timezone: Mars/Base}]",
+        "schedules[0].timezone: 'Mars/Base'",
+        "IANA",
+    ),
+    "rrule's zone": ("schedules: [{rrule: FREQ=DAILY, timezone: Mars}]", "schedules[0].timezone: 'Mars'", "IANA"),
+    "anchor": ("schedules: [{interval: 9, anchor_date: then}]", "schedules[0].anchor_date: 'then'", "ISO 8601"),
+    "anchor of cron": ("schedules: [{cron: '* * * * *', anchor_date: x}]", "anchor_date: ", "another kind"),
+    "active": ("schedules: [{cron: '* * * * *', active: maybe}]", "schedules[0].active: ", "boolean"),
+    "same slug": (
+        "schedules:\n      - {cron: 0 2 * * *, slug: a}\n      - {cron: 0 3 * * *, slug: a}",
+        ":7: deployments[0].schedules[1].slug: 'a'",
+        "another schedule",
+    ),
+    "schedule twice": ("schedule: {cron: 0 2 * * *}\n    schedules: [{cron: 0 3 * * *}]", "[0].schedule: ", "move it"),
+}
+
+
+@pytest.mark.parametrize(("extra", "start", "reason"), IN_DEPLOYMENT.values(), ids=IN_DEPLOYMENT)
+def test_a_bad_deployment_is_refused_where_it_is_bad(write_project, extra: str, start: str, reason: str) -> None:
+    text = f"name: shop\ndeployments:\n  - name: daily\n    entrypoint: flow.py:hello\n    {extra}\n"
+    _, problems = read(write_project(prefect_yaml=text))
+    assert len(problems) == 1
+    assert start in problems[0]
+    assert reason in problems[0]
+    assert "\n" not in problems[0]
+
+
+WHOLE = {
+    "not YAML": ("deployments: [\n  {", ":2: not valid YAML: ", ""),
+    "not a mapping": ("- a", ":1: ", "must hold `name` and `deployments`"),
+    "empty": ("", ":1: ", "must hold `name` and `deployments`"),
+    "no deployment": ("name: shop", ":1: deployments: ", "at least one"),
+    "no list": ("name: shop\ndeployments: {a: 1}", ":2: deployments: ", "at least one"),
+    "deployment as text": ("deployments:\n  - daily", ":2: deployments[0]: ", "must be a mapping"),
+    "key twice": ("name: a\nname: b", ":2: ", "'name' is given twice"),
+    "unknown key": ("nam: x\ndeployments: [{name: a, entrypoint: 'flow.py:hello'}]", ":1: nam: ", "'name'?"),
+    "pull": (
+        "pull:\n  - prefect.deployments.steps.git_clone: {}\ndeployments: [{name: a, entrypoint: 'flow.py:hello'}]",
+        ":1: pull: ",
+        "the platform ships the code",
+    ),
+    "no name": ("deployments:\n  - entrypoint: flow.py:hello", ":2: deployments[0].name: ", "is missing"),
+    "name of a path": ("deployments: [{name: a/b, entrypoint: 'flow.py:hello'}]", "deployments[0].name: ", "'a/b'"),
+    "name a number": ("deployments: [{name: 5, entrypoint: 'flow.py:hello'}]", "deployments[0].name: ", "string"),
+    "no entrypoint": ("deployments:\n  - name: a", ":2: deployments[0].entrypoint: ", "is missing"),
+    "entrypoint's form": ("deployments: [{name: a, entrypoint: flow}]", "entrypoint: 'flow'", "file.py:flow"),
+    "entrypoint's file": ("deployments: [{name: a, entrypoint: 'no.py:x'}]", "entrypoint: ", "no file 'no.py'"),
+    "entrypoint outside": ("deployments: [{name: a, entrypoint: '../x.py:x'}]", "entrypoint: ", "outside"),
+}
+
+
+@pytest.mark.parametrize(("text", "start", "reason"), WHOLE.values(), ids=WHOLE)
+def test_a_bad_file_is_refused_where_it_is_bad(write_project, text: str, start: str, reason: str) -> None:
+    _, problems = read(write_project(prefect_yaml=text))
+    assert len(problems) == 1
+    assert start in problems[0]
+    assert reason in problems[0]
+
+
+def test_all_problems_are_told_at_once(write_project) -> None:
+    text = """
+deployments:
+  - name: a/b
+    entrypoint: no.py:x
+    tags: x
+    paused: perhaps
+    schedules:
+      - {cron: x, timezone: Mars}
+      - {interval: 0}
+"""
+    _, problems = read(write_project(prefect_yaml=text))
+    fields = [
+        "name",
+        "entrypoint",
+        "tags",
+        "paused",
+        "schedules[0].cron",
+        "schedules[0].timezone",
+        "schedules[1].interval",
+    ]
+    assert [problem.split(": ")[1] for problem in problems] == [f"deployments[0].{field}" for field in fields]
+
+
+def test_a_merged_value_is_told_where_it_is_written(write_project) -> None:
+    text = """
+definitions:
+  common: &common
+    entrypoint: no.py:x
+    paused: true
+deployments:
+  - name: a
+    <<: *common
+    paused: perhaps
+"""
+    _, problems = read(write_project(prefect_yaml=text))
+    assert ":4: deployments[0].entrypoint: " in problems[0]
+    assert ":9: deployments[0].paused: " in problems[1]
+
+
+def test_prefects_own_format_is_understood(write_project) -> None:
+    text = """
+prefect-version: 3.8.8
+name: shop
+build: null
+pull: []
+definitions:
+  pool: &pool {name: heavy, work_queue_name: night, job_variables: {env: {KEY: "{{ prefect.blocks.secret.key }}"}}}
+  common: &common
+    tags: [a, 1]
+    parameters: &parameters {who: you, day: 2026-01-31}
+    work_pool: *pool
+deployments:
+  - <<: *common
+    name: daily
+    version: null
+    entrypoint: flow.py:hello
+    tags: [b]
+    concurrency_limit: {limit: 2, collision_strategy: CANCEL_NEW}
+    schedules:
+      - {cron: 0 2 * * *, timezone: Europe/Paris, slug: night, active: false, day_or: false}
+      - {interval: 900, anchor_date: 2026-01-01T00:00:00+00:00, parameters: {<<: *parameters, times: 2}}
+      - {interval: PT1H}
+      - {rrule: "FREQ=WEEKLY;BYDAY=MO", timezone: Europe/Paris}
+  - name: by-hand
+    entrypoint: flow.py:hello
+    schedule: {cron: "@hourly"}
+"""
+    (daily, by_hand), problems = read(write_project(prefect_yaml=text))
+    assert problems == []
+    assert (daily.pool, daily.queue) == ("heavy", "night")
+    assert daily.tags == ["b"]
+    assert daily.parameters == {"who": "you", "day": "2026-01-31"}
+    assert (daily.concurrency.limit, daily.concurrency.collision_strategy) == (2, "CANCEL_NEW")
+    cron, anchored, hourly, weekly = (schedule.create for schedule in daily.schedules.values())
+    assert (cron.schedule.timezone, cron.slug, cron.active, cron.schedule.day_or) == (
+        "Europe/Paris",
+        "night",
+        False,
+        False,
+    )
+    assert anchored.schedule.interval.total_seconds() == 900
+    assert anchored.schedule.anchor_date.isoformat() == "2026-01-01T00:00:00+00:00"
+    assert anchored.parameters == {"who": "you", "day": "2026-01-31", "times": 2}
+    assert hourly.schedule.interval.total_seconds() == 3600
+    assert weekly.schedule.timezone == "Europe/Paris"
+    assert (by_hand.pool, by_hand.tags, len(by_hand.schedules)) == ("default", [], 1)

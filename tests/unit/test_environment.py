@@ -1,0 +1,103 @@
+"""Environments are whole or not there, however their building ends and whoever else builds."""
+
+import fcntl
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import deploy
+from deployer import environment
+from deployer.errors import DeployError
+from deployer.project import Project, find
+
+
+@pytest.fixture
+def builds(monkeypatch, tmp_path: Path) -> list[tuple[str, ...]]:
+    """Has uv only noted, and an environment's Python put where uv would."""
+    calls: list[tuple[str, ...]] = []
+
+    def uv(*arguments: str) -> None:
+        calls.append(arguments)
+        if arguments[0] == "venv":
+            python = Path(arguments[-1], "bin", "python")
+            python.parent.mkdir(parents=True)
+            python.touch()
+
+    monkeypatch.setattr(environment, "CACHE", tmp_path / "envs")
+    monkeypatch.setattr(environment, "_uv", uv)
+    return calls
+
+
+def test_an_environment_is_built_once_for_a_lock(write_project, builds) -> None:
+    project = Project(write_project())
+    python = environment.python(project)
+    assert environment.python(project) == python
+    assert [call[0] for call in builds] == ["venv", "pip"]
+    assert "--require-hashes" in builds[1]
+    assert python.parts[-3] == f"shop-{environment.lock_hash(project.folder / 'requirements.txt')}"
+    with (project.folder / "requirements.txt").open("a") as lock:
+        lock.write("six==1.17.0 --hash=sha256:00\n")
+    assert environment.python(project) != python
+
+
+def test_what_was_left_half_built_is_built_anew(write_project, builds, monkeypatch) -> None:
+    project, whole = Project(write_project()), environment._uv
+
+    def fails(*arguments: str) -> None:
+        whole(*arguments)
+        if arguments[0] == "pip":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(environment, "_uv", fails)
+    with pytest.raises(KeyboardInterrupt):
+        environment.python(project)
+    [half] = [path for path in environment.CACHE.iterdir() if path.is_dir()]
+    (half / "leftover").touch()
+    monkeypatch.setattr(environment, "_uv", whole)
+    assert environment.python(project).exists()
+    assert not (half / "leftover").exists()
+
+
+def test_a_builder_keeps_others_waiting(write_project, builds, monkeypatch) -> None:
+    project, whole, second = Project(write_project()), environment._uv, []
+    with ThreadPoolExecutor(1) as executor:
+
+        def uv(*arguments: str) -> None:
+            whole(*arguments)
+            if arguments[0] == "pip":
+                second.append(executor.submit(environment.python, project))
+                [lock] = environment.CACHE.glob("*.lock")
+                with lock.open() as turn, pytest.raises(BlockingIOError):
+                    fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+        monkeypatch.setattr(environment, "_uv", uv)
+        first = environment.python(project)
+        assert second[0].result(timeout=10) == first
+    assert [call[0] for call in builds] == ["venv", "pip"]
+
+
+def test_a_failing_build_is_one_line_that_names_the_lock(write_project, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(environment, "CACHE", tmp_path / "envs")
+    project = Project(write_project(requirements_txt="prefect==3.8.8 --hash=md5:00\n"))
+    with pytest.raises(DeployError) as error:
+        environment.python(project)
+    assert "shop/requirements.txt" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_python_of_a_project_is_printed(write_project, builds, flows: Path, capsys) -> None:
+    folder = write_project()
+    (folder / "requirements-dev.txt").write_text((folder / "requirements.txt").read_text())
+    assert deploy.main(["python", "shop", "--flows", str(flows)]) == 0
+    assert deploy.main(["python", "shop", "--dev", "--flows", str(flows)]) == 0
+    plain, dev = capsys.readouterr().out.split()
+    assert Path(plain).parts[-3].startswith("shop-")
+    assert Path(dev).parts[-3].startswith("shop-dev-")
+
+
+@pytest.mark.parametrize("name", ["nothing", "../flows/shop", ""])
+def test_an_unknown_project_is_refused(write_project, flows: Path, name: str) -> None:
+    write_project()
+    with pytest.raises(DeployError, match="there is no project"):
+        find(flows, name)
