@@ -9,6 +9,7 @@ ENV ?= lab
 export LAB_NAME ?= prefect-lab
 export LAB_RELEASE ?= trixie
 export LAB_PORT_OFFSET ?= 0
+export LAB_DIR := $(CURDIR)/.lab/$(LAB_NAME)
 
 # All that is downloaded or made stays in the clone.
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
@@ -31,8 +32,11 @@ help: ## This list
 	@.venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes --compile-bytecode requirements/uv.txt requirements/control.txt
 	@touch $@
 
-lock: .venv/.complete ## Resolve every requirements.in again into hashed locks
-	@tools/lock
+lock: .venv/.complete ## Resolve every requirements.in again into its hashed lock
+	@for in in requirements/*.in compose/*.in flows/*/requirements.in flows/*/requirements-dev.in; do \
+	  echo "$${in%.in}.txt"; ( cd "$$(dirname "$$in")" && name=$$(basename "$$in" .in) && \
+	  uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --python-version 3.11 \
+	    $$([ "$$name" != requirements-dev ] || echo --constraints requirements.txt) "$$name.in" --output-file "$$name.txt" ); done
 
 # --- an environment ------------------------------------------------------------------------------------------------
 secrets: .venv/.complete ## Make the vault of ENV: strong values, and placeholders where only you know the value

@@ -22,8 +22,6 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 for name in ("httpx", "httpcore"):
     logging.getLogger(name).setLevel(logging.WARNING)
 
-logger = logging.getLogger(__name__)
-
 ATTEMPTS = 5
 POLL_SECONDS = 10.0
 RETRIED = {408, 429}  # and every 5xx
@@ -71,8 +69,17 @@ class Manifest(BaseModel):
 class ExportFunction:
     """The function at `url`, called with its `key`, given `time_limit` seconds for an export."""
 
-    def __init__(self, url: str, key: str, time_limit: float, *, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._url, self._key, self._time_limit, self._sleep = url, key, time_limit, sleep
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        time_limit: float,
+        logger: logging.Logger | logging.LoggerAdapter,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._url, self._key, self._time_limit = url, key, time_limit
+        self._logger, self._sleep = logger, sleep
         self._deadline = 0.0
         self._client = httpx.Client(timeout=TIMEOUT)
 
@@ -119,7 +126,7 @@ class ExportFunction:
                     f"the function answered {response.status_code} with neither statusQueryGetUri nor Location: "
                     "is the secret azure-function-url the address of the export function?"
                 )
-            logger.info("The export is %s", status or "accepted")
+            self._logger.info("The export is %s", status or "accepted")
             self._wait(_retry_after(response) or POLL_SECONDS, status or "accepted")
             # The status address carries its own code. The function's key is for the function alone.
             response = self._request("GET", address)
@@ -149,7 +156,7 @@ class ExportFunction:
             return state.outcome.exception().retry_after or backoff(state)
 
         def report(state: RetryCallState) -> None:
-            logger.warning(self._redacted(f"The function: {state.outcome.exception()}; asking again"))
+            self._logger.warning(self._redacted(f"The function: {state.outcome.exception()}; asking again"))
 
         retrying = Retrying(
             retry=retry_if_exception_type(_Transient),

@@ -9,13 +9,12 @@ import logging
 import re
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from azure_function import ExportedFile, Manifest
 from snowflake.connector import DictCursor, SnowflakeConnection
-from snowflake.connector.errors import ProgrammingError
-
-logger = logging.getLogger(__name__)
+from snowflake.connector.errors import DatabaseError
 
 FILES_PER_COPY = 1000  # the most that FILES takes
 FILE_FORMATS = {
@@ -63,11 +62,20 @@ class FileResult:
 class Load:
     """One load of `manifest`'s files, below `stage`, into `target` (`schema.table`); one session, one staging table."""
 
-    def __init__(self, connection: SnowflakeConnection, manifest: Manifest, *, target: str, stage: str) -> None:
+    def __init__(
+        self,
+        connection: SnowflakeConnection,
+        manifest: Manifest,
+        logger: logging.Logger | logging.LoggerAdapter,
+        *,
+        target: str,
+        stage: str,
+    ) -> None:
         for name in (target, stage):
             if not re.fullmatch(r"[A-Za-z_][\w$]*\.[A-Za-z_][\w$]*", name):
                 raise LoadError(f"{name!r} is not a name of the form schema.name")
-        self._connection, self._manifest, self._target, self._stage = connection, manifest, target, stage
+        self._connection, self._manifest, self._logger = connection, manifest, logger
+        self._target, self._stage = target, stage
         schema, table = target.split(".")
         # A name of its own for each attempt: a table that is new has loaded no file before.
         self._staging = f"{table}__load_{secrets.token_hex(4)}"
@@ -91,7 +99,9 @@ class Load:
                     f"does the stage {self._stage} point to the container that the function writes to?"
                 )
             results += self._results(rows, files)
-        logger.info("%s: %s files, %s rows copied", self._target, len(results), sum(r.rows_loaded for r in results))
+        self._logger.info(
+            "%s: %s files, %s rows copied", self._target, len(results), sum(r.rows_loaded for r in results)
+        )
         return results
 
     def reconcile(self, results: list[FileResult]) -> None:
@@ -136,9 +146,10 @@ class Load:
                 )
             self._execute("commit")
         except BaseException:
-            self._execute("rollback")
+            with suppress(LoadError):  # a lost session rolls back by itself
+                self._execute("rollback")
             raise
-        logger.info(
+        self._logger.info(
             "%s: %s rows of %s replace %s", self._target, inserted, self._manifest.logical_date.isoformat(), deleted
         )
         return inserted
@@ -186,7 +197,7 @@ class Load:
     def _execute(self, statement: str, *parameters: object) -> DictCursor:
         try:
             return self._connection.cursor(DictCursor).execute(statement, parameters or None)
-        except ProgrammingError as error:
+        except DatabaseError as error:
             verb = " ".join(statement.split()[:2])
             raise LoadError(f"Snowflake refused `{verb} …` for {self._target}: {error.raw_msg or error.msg}") from error
 

@@ -13,8 +13,6 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from prefect.blocks.system import Secret
 
-logger = logging.getLogger(__name__)
-
 
 def secret(name: str) -> object:
     """The secret of this name: text, or the value of a structured one."""
@@ -27,7 +25,7 @@ def secret(name: str) -> object:
         raise LookupError(f"no secret {name!r}: create the Prefect Secret block {name}, or set {variable}") from None
 
 
-def snowflake() -> dict:
+def snowflake(logger: logging.Logger | logging.LoggerAdapter) -> dict:
     """Keyword arguments of `snowflake.connector.connect`, with the private key as the unencrypted DER it wants."""
     value = secret("snowflake")
     try:

@@ -50,9 +50,10 @@ def call_function(day: date, dataset: str, file_format: str, time_limit: int) ->
     # The same id on every retry of this flow run, so that the function never exports twice.
     export_id = f"{runtime.flow_run.id}-{day.isoformat()}"
     url, key = credentials.secret("azure-function-url"), credentials.secret("azure-function-key")
-    with ExportFunction(url, key, time_limit) as function:
+    logger = get_run_logger()
+    with ExportFunction(url, key, time_limit, logger) as function:
         manifest = function.export(export_id=export_id, dataset=dataset, logical_date=day, file_format=file_format)
-    get_run_logger().info("%s files, %s rows exported to %s", len(manifest.files), manifest.rows, manifest.path)
+    logger.info("%s files, %s rows exported to %s", len(manifest.files), manifest.rows, manifest.path)
     return manifest
 
 
@@ -61,7 +62,7 @@ def load(manifest: Manifest, target_table: str, stage: str) -> int:
     """COPY the files into Snowflake and replace the day's rows."""
     logger = get_run_logger()
     with closing(connect()) as connection:
-        this_load = Load(connection, manifest, target=target_table, stage=stage)
+        this_load = Load(connection, manifest, logger, target=target_table, stage=stage)
         files = this_load.copy()
         create_table_artifact(
             key="azure-snowflake-dbt-files",
@@ -72,7 +73,6 @@ def load(manifest: Manifest, target_table: str, stage: str) -> int:
         rows = this_load.replace_partition()
     if not rows:
         logger.warning("The export of %s is empty: so is this day in %s now", manifest.logical_date, target_table)
-    logger.info("%s: %s rows for %s", target_table, rows, manifest.logical_date.isoformat())
     return rows
 
 
@@ -85,7 +85,7 @@ def build_models(target_table: str, dbt_schema: str) -> int:
     folder = get_current_settings().home / "dbt" / str(runtime.flow_run.id)
     results = dbt_build.build(
         folder,
-        credentials.snowflake(),
+        credentials.snowflake(get_run_logger()),
         schema=dbt_schema,
         variables={"raw_schema": schema, "orders_table": table},
     )
@@ -121,7 +121,8 @@ def connect() -> snowflake.connector.SnowflakeConnection:
     """Open a Snowflake session that carries the flow run's name as its query tag."""
     tag = json.dumps({"flow_run": runtime.flow_run.name})
     return snowflake.connector.connect(
-        **credentials.snowflake(), session_parameters={"QUERY_TAG": tag, "CLIENT_TELEMETRY_ENABLED": False}
+        **credentials.snowflake(get_run_logger()),
+        session_parameters={"QUERY_TAG": tag, "CLIENT_TELEMETRY_ENABLED": False},
     )
 
 

@@ -114,9 +114,10 @@ def db_dump(
         if dump_mode == "append":
             table.check_append(chunks, schema)
         now = datetime.now(UTC)
-        version = table.begin(dump_mode, chunks, now)
-        whole = [record for chunk in chunks if (record := table.whole(version, chunk, now))]
-        missing = [chunk for chunk in chunks if chunk.id not in {record.id for record in whole}]
+        version = table.begin(dump_mode, now)
+        whole = table.whole(version, chunks, now)
+        present = {record.id for record in whole}
+        missing = [chunk for chunk in chunks if chunk.id not in present]
         log.info("%s: %d of %d pieces to read, into version %s", table_id, len(missing), len(chunks), version)
 
         reading = read_chunk.with_options(**retrying)
@@ -134,7 +135,7 @@ def db_dump(
             manifest = None
         else:
             manifest = table.publish(dump_mode, version, query, schema, chunks, records)
-    report(dataset_id, table_id, records, {record.id for record in whole}, manifest)
+    report(dataset_id, table_id, records, present, manifest)
 
 
 @task(cache_policy=NO_CACHE, retry_condition_fn=lambda task, run, state: can_retry(state))
@@ -196,7 +197,7 @@ def default_root() -> str:
     raise ParameterError("staging_root: no place for the files; give it, or set DB_DUMP_ROOT in the environment")
 
 
-def report(dataset_id: str, table_id: str, records: list[Record], whole: set[str], manifest: Manifest | None) -> None:
+def report(dataset_id: str, table_id: str, records: list[Record], present: set[str], manifest: Manifest | None) -> None:
     """Show the pieces as a table, and what is published as a few lines."""
     key = f"db-dump-{dataset_id}-{table_id}".lower().replace("_", "-").replace(".", "-")
     create_table_artifact(
@@ -209,7 +210,7 @@ def report(dataset_id: str, table_id: str, records: list[Record], whole: set[str
                 "bytes": record.bytes,
                 "files": len(record.files),
                 "seconds": record.seconds,
-                "read": "before" if record.id in whole else "now",
+                "read": "before" if record.id in present else "now",
             }
             for record in records
         ],

@@ -25,7 +25,7 @@ from storage import Folder
 
 DumpMode = Literal["overwrite", "append"]
 
-# An unfinished version older than this is begun anew, so that a table is never put together from different days
+# A chunk read longer ago by a run that broke off is read again: a table is not put together from different days
 RESUME_WITHIN = timedelta(hours=24)
 
 
@@ -147,37 +147,34 @@ class Table:
                     "take the whole of it, or use dump_mode overwrite"
                 )
 
-    def begin(self, mode: DumpMode, chunks: list[Chunk], now: datetime) -> str:
-        """The version to stage in: where an append adds, the one that broke off, or a new one."""
+    def begin(self, mode: DumpMode, now: datetime) -> str:
+        """The version to stage in: the published one for an append, else the one that broke off, or a new one."""
         published = self.published()
         if mode == "append" and published:
             return published.version
-        key = "append" if mode == "append" else digest([chunk.id for chunk in chunks])
-        for version in reversed(self._folder.folders("versions")):
-            begun, _, its_key = version.partition("-")
-            recent = now - datetime.strptime(begun, "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC) < RESUME_WITHIN
-            old = published and version <= published.version
-            if its_key == key and recent and not old:
-                return version
-        return f"{now:%Y%m%dT%H%M%S%fZ}-{key}"
+        unfinished = [
+            version for version in self._folder.folders("versions") if published is None or version > published.version
+        ]
+        return unfinished[-1] if unfinished else f"{now:%Y%m%dT%H%M%S%fZ}"
 
-    def whole(self, version: str, chunk: Chunk, now: datetime) -> Record | None:
-        """The record of the chunk, if it need not be read again."""
-        content = self._folder.read(f"versions/{version}/chunks/{chunk.id}.json")
-        if content is None:
-            return None
-        record = Record.of(json.loads(content))
+    def whole(self, version: str, chunks: list[Chunk], now: datetime) -> list[Record]:
+        """The records of those chunks that need not be read again."""
         published = self.published()
-        if published and record in published.chunks:
-            intact = all(self._folder.size(file.path) == file.bytes for file in record.files)
-            return record if record.closed and intact else None
-        if now - datetime.fromisoformat(record.extracted_at) >= RESUME_WITHIN:
-            return None
-        intact = all(
-            self._folder.size(file.path) == file.bytes and self._folder.sha256(file.path) == file.sha256
-            for file in record.files
-        )
-        return record if intact else None
+        settled = {record.id: record for record in published.chunks} if published else {}
+        records = [self._record(version, chunk) for chunk in chunks]
+        return [record for record in records if record and self._holds(record, settled.get(record.id), now)]
+
+    def _record(self, version: str, chunk: Chunk) -> Record | None:
+        content = self._folder.read(f"versions/{version}/chunks/{chunk.id}.json")
+        return Record.of(json.loads(content)) if content else None
+
+    def _holds(self, record: Record, published: Record | None, now: datetime) -> bool:
+        if not all(self._folder.size(file.path) == file.bytes for file in record.files):
+            return False
+        if record == published:
+            return record.closed
+        recent = now - datetime.fromisoformat(record.extracted_at) < RESUME_WITHIN
+        return recent and all(self._folder.sha256(file.path) == file.sha256 for file in record.files)
 
     def extract(
         self,

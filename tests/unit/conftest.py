@@ -52,6 +52,12 @@ def flows(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def flow_source() -> str:
+    """The flows of a right project."""
+    return FLOW
+
+
+@pytest.fixture
 def write_project(flows: Path) -> WriteProject:
     """Writes a project: a right one, but for what a test gives in place of its files (None leaves a file out)."""
 

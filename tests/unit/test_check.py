@@ -87,8 +87,8 @@ def test_an_import_gets_no_password_and_may_print_and_exit(write_project, proble
     assert "correct-horse" not in line
 
 
-def test_flows_import_their_own_modules_and_never_ours(write_project, problems) -> None:
-    folder = write_project(flow_py=f"from environment import ours\n{FLOW}")
+def test_flows_import_their_own_modules_and_never_ours(write_project, problems, flow_source: str) -> None:
+    folder = write_project(flow_py=f"from environment import ours\n{flow_source}")
     [line] = problems()
     assert "No module named 'environment' (flow.py line 1)" in line
     (folder / "environment.py").write_text("ours = True")

@@ -13,7 +13,6 @@ from threading import Thread
 
 import httpx
 import pytest
-from conftest import FLOW
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import PrefectHTTPStatusError
@@ -51,7 +50,7 @@ def settings(prefect_server):
 
 
 @pytest.fixture
-def shop(settings, write_project, request, monkeypatch):
+def shop(settings, write_project, flow_source, request, monkeypatch):
     """A project whose flows and pool have names of this test's own, for the server is shared. It is imported once."""
     flows = {}
 
@@ -62,7 +61,7 @@ def shop(settings, write_project, request, monkeypatch):
 
     monkeypatch.setattr("deployer.check.inspect", inspect_once)
     name = request.node.name.replace("_", "-")
-    flow = FLOW.replace('name="ciao"', f'name="{name}-goodbye"').replace("@flow\n", f'@flow(name="{name}")\n')
+    flow = flow_source.replace('name="ciao"', f'name="{name}-goodbye"').replace("@flow\n", f'@flow(name="{name}")\n')
     write_project(flow_py=flow, prefect_yaml=TEXT % {"pool": name})
     return name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ansible.playbook.block import Block
 from ansible.plugins.callback.default import CallbackModule as Default
 
 DOCUMENTATION = """
@@ -24,6 +25,14 @@ class CallbackModule(Default):
             return False
         return super().get_option(option, hostvars)
 
+    def v2_runner_on_ok(self, result) -> None:
+        if result.task.action.removeprefix("ansible.builtin.") != "debug":
+            return super().v2_runner_on_ok(result)
+        lines = result.result.get("msg", "")
+        for line in [lines] if isinstance(lines, str) else lines:
+            self._display.display(line)
+        return None
+
     def v2_runner_on_failed(self, result, ignore_errors: bool = False) -> None:
         if ignore_errors:
             return
@@ -36,6 +45,8 @@ class CallbackModule(Default):
         self._failure(result, "unreachable")
 
     def _failure(self, result, what: str) -> None:
+        if _is_rescued(result.task):
+            return
         data = result.result
         if data.get("results") and any(item.get("failed") for item in data["results"]):
             return  # each item has told its own
@@ -48,3 +59,13 @@ class CallbackModule(Default):
         if len(message) > 1200:  # a build log: its end tells
             message = f"{message[:200]} ... {message[-1000:]}"
         self._display.display(f"{what}: {result.host.get_name()}: {result.task.get_name().strip()}: {message}", "red", stderr=True)
+
+
+def _is_rescued(task) -> bool:
+    """Whether the play goes on by another way when this task fails."""
+    node, parent = task, task._parent
+    while parent is not None:
+        if isinstance(parent, Block) and parent.rescue and any(each._uuid == node._uuid for each in parent.block):
+            return True
+        node, parent = parent, parent._parent
+    return False

@@ -40,14 +40,16 @@ class Dump:
         now = now or datetime.now(UTC)
         if mode == "append":
             self.table.check_append(chunks, SCHEMA)
-        version = self.table.begin(mode, chunks, now)
+        version = self.table.begin(mode, now)
         self.reads = []
         records = []
         for chunk in chunks:
             if stop_after is not None and len(records) == stop_after:
                 return None
-            record = self.table.whole(version, chunk, now)
-            if record is None:
+            whole = self.table.whole(version, [chunk], now)
+            if whole:
+                [record] = whole
+            else:
                 start = chunk.period and chunk.period.start
                 self.reads.append(start)
                 record = self.table.extract(
@@ -145,7 +147,7 @@ def test_a_retry_after_a_partial_write_has_no_row_twice(dump, tmp_path):
         raise ConnectionError
 
     chunks = pieces(JAN, MAR)
-    version = dump.table.begin("overwrite", chunks, NOW)
+    version = dump.table.begin("overwrite", NOW)
     with pytest.raises(ConnectionError):
         dump.table.extract(version, chunks[0], SCHEMA, broken(), lambda *_: None)
     dump.run("overwrite", chunks, SOURCE)
@@ -154,7 +156,7 @@ def test_a_retry_after_a_partial_write_has_no_row_twice(dump, tmp_path):
 
 def test_publishing_needs_every_piece(dump):
     chunks = pieces(JAN, APR)
-    version = dump.table.begin("overwrite", chunks, NOW)
+    version = dump.table.begin("overwrite", NOW)
     record = dump.table.extract(version, chunks[0], SCHEMA, rows(1), lambda *_: None)
     with pytest.raises(ValueError, match="not every chunk is whole"):
         dump.table.publish("overwrite", version, "SELECT *", SCHEMA, chunks, [record])
@@ -249,7 +251,7 @@ def killed():
     yield from rows(3)
     os.kill(os.getpid(), signal.SIGKILL)
 with dump.table.lock():
-    dump.table.extract(dump.table.begin("overwrite", chunks, NOW), chunks[1], SCHEMA, killed(), lambda *_: None)
+    dump.table.extract(dump.table.begin("overwrite", NOW), chunks[1], SCHEMA, killed(), lambda *_: None)
 """
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
     assert any(path.suffix == ".part" for path in Path(dump.root).rglob("*"))
@@ -266,7 +268,7 @@ def test_an_object_store_is_written_the_same_way():
     chunks = pieces(JAN, FEB)
     with table.lock():
         for ids in ([1], [2], [3, 4]):
-            version = table.begin("overwrite", chunks, datetime.now(UTC))
+            version = table.begin("overwrite", datetime.now(UTC))
             record = table.extract(version, chunks[0], SCHEMA, rows(*ids), lambda *_: None)
             table.publish("overwrite", version, "SELECT *", SCHEMA, chunks, [record])
     published = table.published()

@@ -81,6 +81,12 @@ def test_a_run_that_broke_off_is_taken_up_where_it_stopped(dump, monkeypatch):
     )
 
 
+def test_append_without_periods_adds_the_rows_of_each_run(dump):
+    dump(dump_mode="append")
+    manifest, rows = dump(dump_mode="append")
+    assert (manifest.rows, rows.num_rows) == (10_000, 10_000)
+
+
 def test_staged_only_leaves_the_published_table(dump):
     before, _ = dump()
     after, _ = dump(only_staging_dataset=True, execute_query="SELECT * FROM orders WHERE id = 1")

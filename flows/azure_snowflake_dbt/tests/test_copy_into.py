@@ -1,0 +1,219 @@
+import json
+import logging
+import re
+from contextlib import closing
+from datetime import date
+from decimal import Decimal
+from io import StringIO
+
+import duckdb
+import pytest
+from azure_function import Manifest
+from conftest import PROJECT
+from copy_into import Load, LoadError
+from fakesnow.instance import FakeSnow
+from snowflake.connector.util_text import split_statements
+
+ROWS = [(1, "2.50", "None"), (2, "9999999999.99", 'say "hi",\nthen go'), (3, None, None)]
+LOGGER = logging.getLogger()
+COPIED = ["file", "status", "rows_parsed", "rows_loaded", "errors_seen", "first_error"]
+
+
+def manifest(files, *, day="2026-01-02", export_id="e1", form="csv", columns=("id", "total", "note")):
+    """A manifest of files given as {name: rows}."""
+    return Manifest(
+        export_id=export_id,
+        dataset="orders",
+        logical_date=day,
+        format=form,
+        path=f"orders/{export_id}/",
+        columns=columns,
+        files=[{"name": name, "rows": rows, "bytes": 1} for name, rows in files.items()],
+    )
+
+
+@pytest.fixture
+def warehouse():
+    """A warehouse in memory with the tables of setup.sql."""
+    with closing(FakeSnow().connect(database="SHOP", schema="RAW")) as connection:
+        for statement, _ in split_statements(StringIO((PROJECT / "setup.sql").read_text()), remove_comments=True):
+            if statement.startswith(("create schema", "create table")):
+                connection.cursor().execute(statement)
+        yield connection
+
+
+@pytest.fixture
+def stage(warehouse, tmp_path):
+    """The folder that the stage shows."""
+    warehouse.cursor().execute(f"create stage raw.exports url = 'file://{tmp_path}/'")
+    return tmp_path
+
+
+def write(stage, export_id, name, rows=ROWS):
+    """Write a file as the function does."""
+    path = stage / "orders" / export_id / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".csv":
+        quoted = ["" if v is None else '"' + str(v).replace('"', '""') + '"' for row in rows for v in row]
+        lines = [",".join(quoted[i : i + 3]) for i in range(0, len(quoted), 3)]
+        path.write_text("id,total,note\n" + "\n".join(lines) + "\n")
+    elif path.suffix == ".json":
+        path.write_text(
+            "".join(json.dumps(dict(zip(("id", "total", "note"), row, strict=True))) + "\n" for row in rows)
+        )
+    else:
+        values = ", ".join(f"({i}, {t or 'null'}::decimal(12, 2), {literal(n)})" for i, t, n in rows)
+        duckdb.execute(f"copy (from (values {values}) as t(id, total, note)) to '{path}' (format parquet)")
+
+
+def literal(text):
+    """Text as an SQL literal."""
+    return "null" if text is None else "'" + text.replace("'", "''") + "'"
+
+
+def run(connection, manifest):
+    """A whole load."""
+    load = Load(connection, manifest, LOGGER, target="RAW.ORDERS", stage="RAW.EXPORTS")
+    results = load.copy()
+    load.reconcile(results)
+    return load.replace_partition()
+
+
+def orders(connection, columns="id, total, note"):
+    """What is in the target."""
+    return connection.cursor().execute(f"select {columns} from raw.orders order by 1, 2").fetchall()  # noqa: S608
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+def test_values_arrive_as_they_left(warehouse, stage, form):
+    write(stage, "e1", f"a.{form}")
+    assert run(warehouse, manifest({f"a.{form}": 3}, form=form)) == 3
+    assert orders(warehouse) == [(i, total and Decimal(total), note) for i, total, note in ROWS]
+    assert orders(warehouse, "distinct _logical_date, _export_id") == [(date(2026, 1, 2), "e1")]
+
+
+def test_a_day_is_replaced_and_only_that_day(warehouse, stage):
+    for export_id, day in [("e1", "2026-01-01"), ("e2", "2026-01-02"), ("e2", "2026-01-02"), ("e3", "2026-01-02")]:
+        write(stage, export_id, "a.csv")
+        run(warehouse, manifest({"a.csv": 3}, day=day, export_id=export_id))
+    days = orders(warehouse, "_logical_date, id, _export_id")
+    assert days == [(date(2026, 1, day), i, export_id) for day, export_id in [(1, "e1"), (2, "e3")] for i in (1, 2, 3)]
+
+
+def test_an_empty_export_empties_the_day(warehouse, stage):
+    write(stage, "e1", "a.csv")
+    run(warehouse, manifest({"a.csv": 3}))
+    assert run(warehouse, manifest({}, export_id="e2")) == 0
+    assert orders(warehouse) == []
+
+
+def test_a_count_that_differs_from_the_manifest_changes_nothing(warehouse, stage):
+    write(stage, "e1", "a.csv")
+    run(warehouse, manifest({"a.csv": 3}))
+    write(stage, "e2", "a.csv")
+    write(stage, "e2", "b.csv", ROWS[:1])
+    with pytest.raises(LoadError, match=r"unchanged.*b\.csv is LOADED with 1 of 2 rows"):
+        run(warehouse, manifest({"a.csv": 3, "b.csv": 2}, export_id="e2"))
+    assert orders(warehouse, "distinct _export_id, 1") == [("e1", 1)]
+
+
+def test_a_bad_value_changes_nothing(warehouse, stage):
+    write(stage, "e1", "a.csv", [("not a number", None, None)])
+    with pytest.raises(LoadError, match=r"Snowflake refused `copy into …` for RAW\.ORDERS"):
+        run(warehouse, manifest({"a.csv": 1}))
+    assert orders(warehouse) == []
+
+
+def test_a_failure_while_replacing_is_rolled_back(warehouse, stage):
+    write(stage, "e1", "a.csv")
+    run(warehouse, manifest({"a.csv": 3}))
+    write(stage, "e2", "a.csv", [(None, None, None)])  # id may not be null in the target
+    with pytest.raises(duckdb.ConstraintException):  # in this process the stand-in's own error
+        run(warehouse, manifest({"a.csv": 1}, export_id="e2"))
+    assert len(orders(warehouse)) == 3
+
+
+def test_a_column_that_the_table_lacks(warehouse, stage):
+    with pytest.raises(LoadError, match="lacks the exported columns colour"):
+        run(warehouse, manifest({}, columns=("id", "colour")))
+
+
+@pytest.mark.parametrize("name", ["ORDERS", "A.B.C", "RAW.ORDERS; drop table x"])
+def test_a_name_that_is_none(name):
+    with pytest.raises(LoadError, match="not a name of the form"):
+        Load(None, manifest({}), LOGGER, target=name, stage="RAW.EXPORTS")
+
+
+class Recorded:
+    """A Snowflake that answers COPY INTO with result rows of the documented shape."""
+
+    def __init__(self, answer):
+        self.answer, self.statements, self.rows, self.rowcount = answer, [], [], 0
+
+    def cursor(self, _):
+        return self
+
+    def execute(self, statement, parameters=None):
+        self.statements.append(statement)
+        if statement.startswith("copy"):
+            self.rows = self.answer(re.search(r"files = \((.*?)\)", statement)[1].replace("'", "").split(", "))
+        elif statement.startswith("select count"):
+            self.rows = [{"STAGED": 3}]
+        else:
+            self.rows = [{"name": name, "type": "VARCHAR"} for name in ("ID", "TOTAL", "NOTE")]
+        return self
+
+    def fetchall(self):
+        return self.rows
+
+    def fetchone(self):
+        return self.rows[0]
+
+
+def copied(name, status="LOADED", parsed=3, loaded=3, errors=0, first_error=None):
+    """A row of COPY INTO's result."""
+    url = f"azure://account.blob.core.windows.net/exports/orders/e1/{name}"
+    return dict(zip(COPIED, (url, status, parsed, loaded, errors, first_error), strict=True))
+
+
+def test_a_thousand_files_a_statement():
+    snowflake = Recorded(lambda names: [copied(name, parsed=1, loaded=1) for name in names])
+    load = Load(
+        snowflake, manifest({f"{n}.csv": 1 for n in range(2500)}), LOGGER, target="RAW.ORDERS", stage="RAW.EXPORTS"
+    )
+    assert [result.file for result in load.copy()] == [f"{n}.csv" for n in range(2500)]
+    copies = [statement for statement in snowflake.statements if statement.startswith("copy")]
+    assert [statement.count(".csv'") for statement in copies] == [1000, 1000, 500]
+    assert not any("force" in statement or "pattern" in statement for statement in copies)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([copied("a.csv", "PARTIALLY_LOADED", 3, 2, 1, "not a number")], "PARTIALLY_LOADED with 2 of 3.*not a number"),
+        ([copied("a.csv", "LOAD_FAILED", 3, 0, 3)], "LOAD_FAILED with 0 of 3"),
+        ([copied("a.csv", errors=1)], "a.csv is LOADED with 3 of 3"),
+        ([copied("a.csv", parsed=4)], "a.csv is LOADED"),
+        ([copied("b.csv", parsed=0, loaded=0)], "a.csv was not processed"),
+    ],
+)
+def test_lost_rows_fail_the_load(rows, message):
+    load = Load(Recorded(lambda _: rows), manifest({"a.csv": 3}), LOGGER, target="RAW.ORDERS", stage="RAW.EXPORTS")
+    with pytest.raises(LoadError, match=message):
+        load.reconcile(load.copy())
+
+
+def test_no_file_processed():
+    none = [{"status": "Copy executed with 0 files processed."}]
+    load = Load(Recorded(lambda _: none), manifest({"a.csv": 3}), LOGGER, target="RAW.ORDERS", stage="RAW.EXPORTS")
+    with pytest.raises(LoadError, match="processed none of 1 files"):
+        load.copy()
+
+
+def test_a_skipped_file_is_no_error_where_its_rows_are_there():
+    skipped = [copied("a.csv", "LOAD_SKIPPED", 0, 0, 1, "File was loaded before.")]
+    load = Load(Recorded(lambda _: skipped), manifest({"a.csv": 3}), LOGGER, target="RAW.ORDERS", stage="RAW.EXPORTS")
+    load.reconcile(load.copy())
+    load = Load(Recorded(lambda _: skipped), manifest({"a.csv": 4}), LOGGER, target="RAW.ORDERS", stage="RAW.EXPORTS")
+    with pytest.raises(LoadError, match=r"3 rows were staged, the manifest has 4 \(1 files were skipped\)"):
+        load.reconcile(load.copy())

@@ -1,0 +1,73 @@
+import json
+import logging
+from base64 import b64decode
+
+import credentials
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_private_key,
+)
+
+ACCOUNT = {"account": "a", "user": "u", "database": "d", "warehouse": "w"}
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def pem(encryption):
+    """The key as PEM text."""
+    return KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
+
+
+@pytest.fixture
+def snowflake(monkeypatch):
+    def given(**arguments):
+        monkeypatch.setenv("SECRET_SNOWFLAKE", json.dumps(ACCOUNT | arguments))
+        return credentials.snowflake(logging.getLogger())
+
+    return given
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"private_key": pem(NoEncryption())},
+        {"private_key": pem(BestAvailableEncryption(b"pass")), "passphrase": "pass"},
+        {"private_key": pem(NoEncryption()), "password": "ignored"},
+    ],
+)
+def test_a_key_pair_signs_in(snowflake, caplog, arguments):
+    got = snowflake(**arguments)
+    assert load_der_private_key(got["private_key"], None).private_numbers() == KEY.private_numbers()
+    assert load_der_private_key(b64decode(credentials.private_key_text(got)), None)
+    assert not {"password", "passphrase"} & got.keys()
+    assert not caplog.records
+
+
+def test_a_password_signs_in_with_a_warning(snowflake, caplog):
+    assert snowflake(password="pw")["password"] == "pw"
+    assert "use a key pair" in caplog.text
+    assert "pw" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "neither private_key nor password"),
+        ({"private_key": "s3cret"}, "no PEM key"),
+        ({"private_key": pem(BestAvailableEncryption(b"pass")), "passphrase": "wr0ng"}, "passphrase is wrong"),
+    ],
+)
+def test_what_is_wrong_is_said_without_showing_it(snowflake, arguments, message):
+    with pytest.raises(ValueError, match=message) as refused:
+        snowflake(**arguments)
+    assert not [value for value in arguments.values() if value in str(refused.value)]
+
+
+def test_missing_arguments_are_named(monkeypatch):
+    monkeypatch.setenv("SECRET_SNOWFLAKE", '{"account": "a", "user": "u"}')
+    with pytest.raises(ValueError, match="lacks database, warehouse"):
+        credentials.snowflake(logging.getLogger())
