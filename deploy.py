@@ -3,10 +3,12 @@
 
 import argparse
 import asyncio
+import json
 import sys
 from pathlib import Path, PurePosixPath
 
 from deployer import environment, register, secret_blocks, server
+from deployer.archive import pack
 from deployer.check import Deployment, PythonOf, check
 from deployer.desired import Release, desired
 from deployer.errors import DeployError
@@ -25,6 +27,9 @@ def main(arguments: list[str] | None = None, python_of: PythonOf = environment.p
                 release = Release(options.release, options.flows_root, options.envs_root)
                 server.require_url()
                 asyncio.run(_apply(_checked(options, python_of), release, options.pool))
+            case "pack":
+                release_id, archive = pack(options.flows, options.folder, options.allow_dirty)
+                print(json.dumps({"release": release_id, "archive": str(archive)}))
             case "secrets":
                 asyncio.run(_secrets(sys.stdin.read()))
             case "python":
@@ -55,6 +60,11 @@ def _parser() -> argparse.ArgumentParser:
         folder = PurePosixPath("/opt/prefect", name)
         text = f"where the workers keep their {name} (%(default)s)"
         apply.add_argument(f"--{name}-root", type=PurePosixPath, default=folder, metavar="DIR", help=text)
+    packing = commands.add_parser(
+        "pack", parents=[flows], help="pack the flows as a release; prints its id and archive as JSON"
+    )
+    packing.add_argument("folder", type=Path, metavar="FOLDER", help="where the archive goes")
+    packing.add_argument("--allow-dirty", action="store_true", help="take uncommitted changes too")
     commands.add_parser("secrets", help="write the Secret blocks given as a JSON object on standard input")
     python = commands.add_parser("python", parents=[flows], help="print the Python of a project's environment")
     python.add_argument("project", metavar="PROJECT", help="a folder under flows/")

@@ -86,7 +86,7 @@ def _build(environment: Path, lock: Path) -> None:
         shutil.rmtree(environment)
     executable = environment / "bin" / "python"
     _uv("venv", "--quiet", "--no-project", "--python", sys.executable, str(environment))
-    _uv("pip", "sync", "--quiet", "--require-hashes", "--python", str(executable), str(lock))
+    _uv("pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", "--python", str(executable), str(lock))
 
 
 def _uv(*arguments: str) -> None:

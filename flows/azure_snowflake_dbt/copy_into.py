@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
-from azure_function import ExportedFile, Manifest
 from snowflake.connector import DictCursor, SnowflakeConnection
 from snowflake.connector.errors import DatabaseError
+
+from azure_function import ExportedFile, Manifest
 
 FILES_PER_COPY = 1000  # the most that FILES takes
 FILE_FORMATS = {

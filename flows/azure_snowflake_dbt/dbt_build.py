@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from credentials import private_key_text
 from prefect_dbt import PrefectDbtRunner, PrefectDbtSettings
+
+from credentials import private_key_text
 
 PROJECT = Path(__file__).parent / "dbt"
 FAILED = {"error", "fail", "runtime error", "partial success"}

@@ -7,13 +7,14 @@ from contextlib import closing
 from datetime import UTC, date, datetime
 from typing import Literal
 
-import credentials
 import snowflake.connector
-from azure_function import ExportFunction, Manifest
-from copy_into import Load
 from prefect import flow, get_run_logger, runtime, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.settings import get_current_settings
+
+import credentials
+from azure_function import ExportFunction, Manifest
+from copy_into import Load
 
 
 @flow

@@ -11,9 +11,6 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
 import pyarrow as pa
-from credentials import database_login
-from files import DataType, Layout
-from periods import Current, Frequency
 from prefect import Task, flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
@@ -21,6 +18,10 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 from pydantic import Field, PositiveInt
+
+from credentials import database_login
+from files import DataType, Layout
+from periods import Current, Frequency
 from query import ParameterError, chunk_query, clean, column_list, periods
 from sources import Login, Source, SourceUnavailable, open_source
 from stage import Chunk, DumpMode, Manifest, Record, Table

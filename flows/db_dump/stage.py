@@ -18,6 +18,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Literal
 
 import pyarrow as pa
+
 from files import File, Layout, write_files
 from periods import Period
 from query import ParameterError

@@ -58,7 +58,8 @@ class CallbackModule(Default):
                 break
         if len(message) > 1200:  # a build log: its end tells
             message = f"{message[:200]} ... {message[-1000:]}"
-        self._display.display(f"{what}: {result.host.get_name()}: {result.task.get_name().strip()}: {message}", "red", stderr=True)
+        where = f"{result.host.get_name()}: {result.task.get_name().strip()}"
+        self._display.display(f"{what}: {where}: {message}", "red", stderr=True)
 
 
 def _is_rescued(task) -> bool:

@@ -2,6 +2,7 @@ import logging
 from datetime import date
 
 import pytest
+
 from azure_function import ATTEMPTS, ExportFunction, FunctionError
 
 KEY = "k3y-of-the-function"

@@ -8,11 +8,12 @@ from io import StringIO
 
 import duckdb
 import pytest
-from azure_function import Manifest
 from conftest import PROJECT
-from copy_into import Load, LoadError
 from fakesnow.instance import FakeSnow
 from snowflake.connector.util_text import split_statements
+
+from azure_function import Manifest
+from copy_into import Load, LoadError
 
 ROWS = [(1, "2.50", "None"), (2, "9999999999.99", 'say "hi",\nthen go'), (3, None, None)]
 LOGGER = logging.getLogger()

@@ -2,7 +2,6 @@ import json
 import logging
 from base64 import b64decode
 
-import credentials
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -12,6 +11,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_der_private_key,
 )
+
+import credentials
 
 ACCOUNT = {"account": "a", "user": "u", "database": "d", "warehouse": "w"}
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -6,6 +6,7 @@ from conftest import PROJECT
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from dbt.cli.main import dbtRunner
+
 from dbt_build import DbtError, NodeResult, _environment, _profile, _results, check
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -1,5 +1,6 @@
-import credentials
 import pytest
+
+import credentials
 from credentials import block_name, database_login
 from sources.login import Login
 

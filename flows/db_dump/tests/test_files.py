@@ -2,11 +2,12 @@ import hashlib
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
-import files
 import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as parquet
 import pytest
+
+import files
 from files import Layout, write_files
 from query import ParameterError
 from storage import Folder, StorageError

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from flow import db_dump, default_root
 from prefect.exceptions import ParameterTypeError
+
+from flow import db_dump, default_root
 from query import ParameterError
 from sources import Login, SourceError, open_source
 

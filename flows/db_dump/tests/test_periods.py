@@ -5,6 +5,7 @@ from typing import get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from periods import Frequency, Period, day_after, split
 
 FREQUENCIES = get_args(Frequency)

@@ -1,6 +1,7 @@
 from datetime import UTC, date, datetime
 
 import pytest
+
 from periods import Period
 from query import ParameterError, chunk_query, clean, column_list, periods
 from sources.login import Login

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
+
 from files import Layout
 from periods import Period, split
 from query import ParameterError

@@ -8,6 +8,7 @@ import os
 from urllib.parse import unquote, urlsplit
 
 import pytest
+
 from sources import Login, open_source
 
 

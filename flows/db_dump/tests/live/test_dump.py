@@ -2,12 +2,13 @@
 
 import json
 
-import flow
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
-from flow import db_dump
 from prefect.testing.utilities import prefect_test_harness
+
+import flow
+from flow import db_dump
 from sources import SourceUnavailable
 from stage import Table
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 import psycopg
 import pyarrow as pa
 import pytest
+
 from periods import split
 from query import chunk_query
 from sources import SourceError, SourceUnavailable, open_source

@@ -1,0 +1,73 @@
+"""A release is named after what it holds, and holds what the working tree holds."""
+
+import subprocess
+import tarfile
+
+import pytest
+
+from deployer.archive import pack
+from deployer.errors import DeployError
+
+
+@pytest.fixture
+def flows(tmp_path):
+    folder = tmp_path / "clone" / "flows"
+    (folder / "shop").mkdir(parents=True)
+    (folder / "shop" / "flow.py").write_text("one\n")
+    (folder.parent / ".gitignore").write_text("__pycache__/\n")
+    for arguments in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "one"],
+    ):
+        subprocess.run(["git", *arguments], cwd=folder.parent, check=True)
+    return folder
+
+
+def names(archive):
+    with tarfile.open(archive) as tar:
+        return {member.name for member in tar if member.isfile()}
+
+
+def test_a_clean_tree_is_named_after_its_commit(flows, tmp_path):
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=flows, capture_output=True, text=True).stdout
+    release, archive = pack(flows, tmp_path / "out", allow_dirty=False)
+    assert commit.startswith(release)
+    assert names(archive) == {"shop/flow.py"}
+    assert pack(flows, tmp_path / "out", allow_dirty=False) == (release, archive)
+
+
+def test_uncommitted_changes_are_refused_where_only_committed_code_may_run(flows, tmp_path):
+    (flows / "shop" / "new.py").write_text("two\n")
+    with pytest.raises(DeployError, match="uncommitted changes"):
+        pack(flows, tmp_path / "out", allow_dirty=False)
+
+
+def test_uncommitted_changes_get_a_name_of_their_own_each(flows, tmp_path):
+    clean, _ = pack(flows, tmp_path / "out", allow_dirty=True)
+    releases = set()
+    for text in ("two\n", "three\n"):
+        (flows / "shop" / "new.py").write_text(text)
+        release, archive = pack(flows, tmp_path / "out", allow_dirty=True)
+        assert release.startswith(f"{clean}-dirty-")
+        assert names(archive) == {"shop/flow.py", "shop/new.py"}
+        releases.add(release)
+    assert len(releases) == 2
+    staged = subprocess.run(
+        ["git", "diff", "--cached", "--name-only"], cwd=flows, capture_output=True, text=True
+    ).stdout
+    assert staged == "", "the user's own index is left alone"
+
+
+def test_ignored_files_are_not_shipped(flows, tmp_path):
+    (flows / "shop" / "__pycache__").mkdir()
+    (flows / "shop" / "__pycache__" / "flow.pyc").write_text("")
+    _, archive = pack(flows, tmp_path / "out", allow_dirty=False)
+    assert names(archive) == {"shop/flow.py"}
+
+
+def test_outside_a_clone_one_line_says_so(tmp_path):
+    (tmp_path / "flows").mkdir()
+    with pytest.raises(DeployError, match="a release is named after a commit") as error:
+        pack(tmp_path / "flows", tmp_path / "out", allow_dirty=False)
+    assert "\n" not in str(error.value)
