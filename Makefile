@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-ENV ?= lab
+export ENV ?= lab
 # One lab is one name, one Debian release and one set of loopback ports; the tests make a second one beside it.
 export LAB_NAME ?= prefect-lab
 export LAB_RELEASE ?= trixie
@@ -70,13 +70,67 @@ vault:
 	@test -f $(inventory)/.vault-password -a -f $(inventory)/group_vars/all/vault.yml || { echo "$(inventory) has no vault: make secrets ENV=$(ENV)"; exit 1; }
 
 # --- the lab -------------------------------------------------------------------------------------------------------
-up: .venv/.complete ## The lab from nothing: hosts, provision, deploy, both main flows run once
+up: ## The lab from nothing: hosts, provision, deploy, both main flows run once
 	@$(MAKE) secrets lab provision deploy-flows ENV=lab
+	@$(MAKE) run FLOW=db_dump/shop-postgres ENV=lab
+	@$(MAKE) run FLOW=azure-snowflake-dbt/production-daily ENV=lab
+	@$(MAKE) ui ENV=lab
 
-lab:
+lab: .venv/.complete vault
 	@$(playbook) compose/lab.yml
+
+ui: .venv/.complete vault ## Address and login of the UI, and the last runs
+	@$(playbook) ansible/ui.yml
 
 down: .venv/.complete ## Remove the lab
 	@ansible-playbook compose/down.yml
 
-.PHONY: help lock secrets provision plan deploy-flows run env status logs vault up lab down
+# --- tests ---------------------------------------------------------------------------------------------------------
+reports := $(CURDIR)/.cache/reports
+pytest = python -m pytest --junitxml=$(reports)/$(1).xml
+projects := $(notdir $(patsubst %/,%,$(dir $(wildcard flows/*/prefect.yaml))))
+
+test: ## Everything, on a lab of its own: lint, unit tests, the platform from nothing
+	@rm -rf $(reports)
+	@$(MAKE) tools
+	@$(MAKE) --jobs=2 --output-sync=line lint-and-unit test-lab
+
+# Programs the tests use: nginx and systemd read the templates, Chromium opens the UI.
+tools: .venv/.complete
+	@missing=; for tool in nginx:nginx-light systemd-analyze:systemd chromium:chromium certutil:libnss3-tools; do \
+	  command -v "$${tool%:*}" >/dev/null || missing="$$missing $${tool#*:}"; done; \
+	test -z "$$missing" || { test "$$(id -u)" = 0 && apt-get -qq update && \
+	  DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing >/dev/null; } || \
+	{ echo "The tests need programs that are not here: apt-get install$$missing"; exit 1; }
+
+lint-and-unit:
+	@$(MAKE) lint
+	@$(MAKE) test-unit
+
+lint: .venv/.complete ## Python, YAML and Ansible
+	@ruff check && ruff format --check
+	@yamllint --strict .
+	@ansible-lint
+
+test-unit: .venv/.complete $(projects:%=test-flows-%) ## What needs no lab: deploy.py, the flows, templates through nginx and systemd
+	@$(call pytest,unit) tests/unit tests/templates
+
+test-flows-%: .venv/.complete
+	@cd flows/$* && $$(python $(CURDIR)/deploy.py python $* --dev) -m pytest --junitxml=$(reports)/flows-$*.xml tests
+
+# The tests' lab has its own name and ports: a lab of yours beside it is left alone.
+test-lab: export LAB_NAME := prefect-test
+test-lab: export LAB_PORT_OFFSET := 10000
+test-lab: export LAB_DIR := $(CURDIR)/.lab/prefect-test
+test-lab: .venv/.complete ## The platform from nothing on its own lab, twice, and the tests of the host and of the whole
+	@$(MAKE) secrets ENV=lab
+	@cd ansible && CLONE=$(CURDIR) COLUMNS=120 molecule test
+
+# What molecule runs when the platform stands.
+lab-tests:
+	@$(prefect_env); $(call pytest,lab) tests/host tests/e2e tests/refusals
+	@set -a; . $(LAB_DIR)/flows.env; set +a; cd flows/db_dump && \
+	  $$(python $(CURDIR)/deploy.py python db_dump --dev) -m pytest --junitxml=$(reports)/live.xml tests/live
+
+.PHONY: help lock secrets provision plan deploy-flows run env status logs vault up lab ui down
+.PHONY: test lint lint-and-unit test-unit test-lab lab-tests

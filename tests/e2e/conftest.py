@@ -1,0 +1,83 @@
+"""The lab as its users meet it: over HTTPS, through nginx, with the settings that `make env` gives."""
+
+import os
+import shlex
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import testinfra
+from lab import Site
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun
+from testinfra.host import Host
+from waiting import until
+
+NEEDED = ("LAB_DIR", "LAB_PORT_OFFSET", "PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_API_SSL_CERT_FILE")
+if missing := [name for name in NEEDED if name not in os.environ]:
+    pytest.exit(f"tests/e2e: {', '.join(missing)} not set: run these tests with `make test`", returncode=2)
+
+
+@pytest.fixture(scope="session")
+def site() -> Site:
+    """The lab's site."""
+    return Site.of_environment()
+
+
+@pytest.fixture(scope="session")
+def login() -> tuple[str, str]:
+    """User and password of the administrator."""
+    user, password = os.environ["PREFECT_API_AUTH_STRING"].split(":", 1)
+    return user, password
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[SyncPrefectClient]:
+    """Prefect's own client."""
+    with get_client(sync_client=True) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
+    """The host, as root, over SSH."""
+    lab = Path(os.environ["LAB_DIR"])
+    return testinfra.get_host(
+        f"ssh://admin@127.0.0.1:{2222 + int(os.environ['LAB_PORT_OFFSET'])}",
+        sudo=True,
+        ssh_identity_file=str(lab / "ssh/id_ed25519"),
+        ssh_extra_args=f"-o UserKnownHostsFile={shlex.quote(str(lab / 'ssh/known_hosts'))}",
+        controlpath=str(tmp_path_factory.mktemp("ssh") / "control"),
+    )
+
+
+@pytest.fixture(scope="session")
+def start(client: SyncPrefectClient) -> Callable[[str], FlowRun]:
+    """Start a run of a deployment."""
+
+    def start(deployment: str) -> FlowRun:
+        found = client.read_deployment_by_name(deployment)
+        return client.create_flow_run_from_deployment(found.id, tags=["e2e"])
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def finish(client: SyncPrefectClient) -> Callable[[FlowRun], FlowRun]:
+    """Wait until a run has ended."""
+
+    def finish(run: FlowRun) -> FlowRun:
+        def ended() -> FlowRun | None:
+            now = client.read_flow_run(run.id)
+            return now if now.state.is_final() else None
+
+        return until(ended, within=120, what=f"the run {run.name} ends")
+
+    return finish
+
+
+@pytest.fixture(scope="session")
+def finished(start: Callable[[str], FlowRun], finish: Callable[[FlowRun], FlowRun]) -> Callable[[str], FlowRun]:
+    """A run of a deployment that has ended: the same one for all who ask."""
+    return cache(lambda deployment: finish(start(deployment)))

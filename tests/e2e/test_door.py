@@ -1,0 +1,54 @@
+"""The one door: HTTPS, with a certificate that clients check, and a password."""
+
+import certifi
+import pytest
+import requests
+from lab import Site
+
+LOCKED = ["/api/admin/version", "/api/admin/settings", "/api/flows/filter", "/api/metrics"]
+
+
+@pytest.mark.parametrize("path", LOCKED)
+@pytest.mark.parametrize("auth", [None, ("admin", "wrong"), ("other", "wrong"), ("admin", "")])
+def test_without_the_password_there_is_nothing(site: Site, path: str, auth: tuple[str, str] | None) -> None:
+    assert site.get(path, auth=auth).status_code == 401
+
+
+def test_the_password_opens(site: Site, login: tuple[str, str]) -> None:
+    assert site.get("/api/admin/version", auth=login).status_code == 200
+
+
+def test_metrics_are_there_for_those_who_may_see_them(site: Site, login: tuple[str, str]) -> None:
+    assert "\nprefect_" in site.get("/api/metrics", auth=login).text
+
+
+@pytest.mark.parametrize("path", ["/api/health", "/api/ready"])
+def test_anybody_may_ask_how_it_is(site: Site, path: str) -> None:
+    assert site.get(path).status_code == 200
+
+
+def test_plain_http_leads_to_https(site: Site) -> None:
+    answer = requests.get(site.plain_url + "/runs?page=2", allow_redirects=False, timeout=30)
+    assert answer.status_code == 301
+    assert answer.headers["Location"].startswith(f"https://{site.domain}")
+    assert answer.headers["Location"].endswith("/runs?page=2")
+
+
+@pytest.mark.parametrize("path", ["/", "/api/health", "/api/admin/version"])
+def test_browsers_are_told_to_stay_with_https(site: Site, path: str) -> None:
+    assert site.get(path).headers["Strict-Transport-Security"].startswith("max-age=")
+
+
+def test_the_certificate_is_of_the_lab_only(site: Site) -> None:
+    with pytest.raises(requests.exceptions.SSLError, match="unable to get local issuer certificate"):
+        site.get("/api/health", verify=certifi.where())
+
+
+def test_the_ui_is_there_compressed_and_kept_by_browsers(site: Site) -> None:
+    page = site.get("/")
+    assert page.status_code == 200
+    assert "<title>Prefect Server</title>" in page.text
+    script = page.text.split('src="')[1].split('"')[0]
+    asset = site.get(script)
+    assert asset.headers["Content-Encoding"] == "gzip"
+    assert "immutable" in asset.headers["Cache-Control"]

@@ -1,0 +1,17 @@
+"""Wait for what happens elsewhere."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def until(condition: Callable[[], T], within: float, what: str) -> T:
+    """Ask until the answer is true, and return it."""
+    deadline = time.monotonic() + within
+    while not (answer := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {within} s")
+        time.sleep(0.2)
+    return answer

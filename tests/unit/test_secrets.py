@@ -1,0 +1,49 @@
+"""`make secrets` makes a vault that is strong, encrypted, for its owner only, and never made twice."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+def make_secrets(inventory):
+    command = [BIN / "ansible-playbook", "-i", inventory, ROOT / "ansible" / "secrets.yml"]
+    return subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=True).stdout
+
+
+def vault(inventory):
+    command = [BIN / "ansible-vault", "view", "--vault-password-file", inventory / ".vault-password"]
+    shown = subprocess.run(
+        [*command, inventory / "group_vars/all/vault.yml"], capture_output=True, text=True, check=True
+    )
+    return yaml.safe_load(shown.stdout)
+
+
+@pytest.fixture(params=["lab", "example"])
+def inventory(request, tmp_path):
+    source = ROOT / "ansible" / "inventories" / request.param
+    return shutil.copytree(source, tmp_path / "env", ignore=shutil.ignore_patterns(".vault-password", "vault.yml"))
+
+
+def test_the_vault_is_strong_encrypted_and_kept(inventory):
+    output = make_secrets(inventory)
+    secrets = vault(inventory)
+    made = [value for value in secrets.values() if value != "CHANGE_ME"]
+    assert len(set(made)) == len(made), "each secret is its own"
+    assert all(len(value) >= 32 for value in made)
+    assert not any(value in output for value in made)
+    file = inventory / "group_vars/all/vault.yml"
+    assert file.read_text().startswith("$ANSIBLE_VAULT;")
+    for path in (file, inventory / ".vault-password"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+    assert "changed=0" in make_secrets(inventory)
+    assert vault(inventory) == secrets
