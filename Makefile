@@ -41,7 +41,7 @@ lock: .venv/.complete ## Resolve every requirements.in again into its hashed loc
 # --- an environment ------------------------------------------------------------------------------------------------
 secrets: .venv/.complete ## Make the vault of ENV: strong values, and placeholders where only you know the value
 	@test -d $(inventory) || { echo "$(inventory) does not exist: cp -r ansible/inventories/example $(inventory)"; exit 1; }
-	@ansible-playbook -i $(inventory) ansible/secrets.yml
+	@ansible-playbook -i localhost, -e secrets_inventory=$(CURDIR)/$(inventory) ansible/secrets.yml
 
 provision: .venv/.complete vault ## A bare server -> the platform
 	@$(playbook) ansible/site.yml

@@ -15,7 +15,14 @@ BIN = Path(sys.executable).parent
 
 
 def make_secrets(inventory):
-    command = [BIN / "ansible-playbook", "-i", inventory, ROOT / "ansible" / "secrets.yml"]
+    command = [
+        BIN / "ansible-playbook",
+        "-i",
+        "localhost,",
+        "-e",
+        f"secrets_inventory={inventory}",
+        ROOT / "ansible" / "secrets.yml",
+    ]
     return subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=True).stdout
 
 
