@@ -17,7 +17,17 @@ export UV_CACHE_DIR := $(CURDIR)/.cache/uv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 inventory = ansible/inventories/$(ENV)
-playbook = ansible-playbook -i $(inventory) --vault-password-file $(inventory)/.vault-password
+# The vault of an environment lies in its inventory, the vault of a lab goes with the lab.
+ifeq ($(ENV),lab)
+vault = $(LAB_DIR)/vault.yml
+vault_password = $(LAB_DIR)/vault-password
+ansible_options = -i $(inventory) --vault-password-file $(vault_password) -e @$(vault)
+else
+vault = $(CURDIR)/$(inventory)/group_vars/all/vault.yml
+vault_password = $(CURDIR)/$(inventory)/.vault-password
+ansible_options = -i $(inventory) --vault-password-file $(vault_password)
+endif
+playbook = ansible-playbook $(ansible_options)
 prefect_env = eval "$$($(MAKE) -s env ENV=$(ENV))"
 
 help: ## This list
@@ -41,7 +51,9 @@ lock: .venv/.complete ## Resolve every requirements.in again into its hashed loc
 # --- an environment ------------------------------------------------------------------------------------------------
 secrets: .venv/.complete ## Make the vault of ENV: strong values, and placeholders where only you know the value
 	@test -d $(inventory) || { echo "$(inventory) does not exist: cp -r ansible/inventories/example $(inventory)"; exit 1; }
-	@ansible-playbook -i localhost, -e secrets_inventory=$(CURDIR)/$(inventory) ansible/secrets.yml
+	@mkdir -p $(dir $(vault))
+	@ansible-playbook -i localhost, -e secrets_template=$(CURDIR)/$(inventory)/group_vars/all/vault.yml.j2 \
+	  -e secrets_vault=$(vault) -e secrets_password=$(vault_password) ansible/secrets.yml
 
 provision: .venv/.complete vault ## A bare server -> the platform
 	@$(playbook) ansible/site.yml
@@ -64,10 +76,10 @@ status: .venv/.complete vault ## Units, certificate, disk and last runs
 
 logs: .venv/.complete vault ## The journal of a unit: UNIT=prefect-server
 	@test -n "$(UNIT)" || { echo "Say which: make logs UNIT=prefect-server (or prefect-worker@default, nginx, ...)"; exit 1; }
-	@ansible all -i $(inventory) --vault-password-file $(inventory)/.vault-password -b -a 'journalctl --no-pager --lines 200 --unit $(UNIT)'
+	@ansible all $(ansible_options) -b -a 'journalctl --no-pager --lines 200 --unit $(UNIT)'
 
 vault:
-	@test -f $(inventory)/.vault-password -a -f $(inventory)/group_vars/all/vault.yml || { echo "$(inventory) has no vault: make secrets ENV=$(ENV)"; exit 1; }
+	@test -f $(vault) -a -f $(vault_password) || { echo "$(inventory) has no vault: make secrets ENV=$(ENV)"; exit 1; }
 
 # --- the lab -------------------------------------------------------------------------------------------------------
 up: ## The lab from nothing: hosts, provision, deploy, both main flows run once
@@ -123,7 +135,7 @@ test-lab: export LAB_NAME := prefect-test
 test-lab: export LAB_PORT_OFFSET := 10000
 test-lab: export LAB_DIR := $(CURDIR)/.lab/prefect-test
 test-lab: .venv/.complete ## The platform from nothing on its own lab, twice, and the tests of the host and of the whole
-	@$(MAKE) secrets ENV=lab
+	@$(MAKE) down secrets ENV=lab
 	@cd ansible && CLONE=$(CURDIR) COLUMNS=120 molecule test
 
 # What molecule runs when the platform stands.

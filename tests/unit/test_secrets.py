@@ -1,6 +1,5 @@
 """`make secrets` makes a vault that is strong, encrypted, for its owner only, and never made twice."""
 
-import os
 import shutil
 import stat
 import subprocess
@@ -15,15 +14,14 @@ BIN = Path(sys.executable).parent
 
 
 def make_secrets(inventory):
-    command = [
-        BIN / "ansible-playbook",
-        "-i",
-        "localhost,",
-        "-e",
-        f"secrets_inventory={inventory}",
-        ROOT / "ansible" / "secrets.yml",
-    ]
-    return subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=True).stdout
+    files = {
+        "secrets_template": inventory / "group_vars/all/vault.yml.j2",
+        "secrets_vault": inventory / "group_vars/all/vault.yml",
+        "secrets_password": inventory / ".vault-password",
+    }
+    command = [BIN / "ansible-playbook", "-i", "localhost,", ROOT / "ansible" / "secrets.yml"]
+    options = [f"--extra-vars={name}={path}" for name, path in files.items()]
+    return subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
 def vault(inventory):
