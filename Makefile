@@ -13,7 +13,10 @@ export LAB_DIR := $(CURDIR)/.lab/$(LAB_NAME)
 
 # All that is downloaded or made stays in the clone.
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export ANSIBLE_HOME := $(CURDIR)/.cache/ansible
+export PREFECT_HOME := $(CURDIR)/.cache/prefect
 export UV_CACHE_DIR := $(CURDIR)/.cache/uv
+export XDG_CACHE_HOME := $(CURDIR)/.cache/xdg
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 inventory = ansible/inventories/$(ENV)
@@ -28,7 +31,7 @@ vault_password = $(CURDIR)/$(inventory)/.vault-password
 ansible_options = -i $(inventory) --vault-password-file $(vault_password)
 endif
 playbook = ansible-playbook $(ansible_options)
-prefect_env = eval "$$($(MAKE) -s env ENV=$(ENV))"
+prefect_env = settings="$$($(MAKE) -s env ENV=$(ENV))"; eval "$$settings"
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +40,9 @@ help: ## This list
 .venv/.complete: requirements/uv.txt requirements/control.txt
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed, python3 is $$(python3 -V)."; exit 1; }
 	@echo "Control environment (.venv, a minute the first time)"
-	@python3 -m venv --clear .venv || { echo "python3 cannot make virtual environments: on Debian and Ubuntu, apt-get install python3-venv."; exit 1; }
+	@python3 -c 'import ensurepip' 2>/dev/null || { test "$$(id -u)" = 0 && apt-get -qq update && apt-get -qq install python3-venv >/dev/null; } || \
+	  { echo "python3 cannot make virtual environments here. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@python3 -m venv --clear .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@.venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes --compile-bytecode requirements/uv.txt requirements/control.txt
 	@touch $@
@@ -66,7 +71,8 @@ deploy-flows: .venv/.complete vault ## Check the flows, ship a release to the wo
 
 run: .venv/.complete vault ## Run a deployment and follow it: FLOW=<flow>/<deployment> [PARAMS=json]
 	@test -n "$(FLOW)" || { echo "Say which: make run FLOW=<flow>/<deployment>"; exit 1; }
-	@$(prefect_env); prefect deployment run '$(FLOW)' --watch $(if $(PARAMS),--params '$(PARAMS)')
+# Prefect's command answers a wrong password with a traceback, deploy.py in one line.
+	@$(prefect_env); python deploy.py secrets <<<'{}'; prefect deployment run '$(FLOW)' --watch $(if $(PARAMS),--params '$(PARAMS)')
 
 env: .venv/.complete vault ## The PREFECT_* settings of ENV, for: eval "$$(make -s env)"
 	@$(playbook) ansible/env.yml >/dev/null && cat .cache/$(ENV).env
@@ -80,6 +86,8 @@ logs: .venv/.complete vault ## The journal of a unit: UNIT=prefect-server
 
 vault:
 	@test -f $(vault) -a -f $(vault_password) || { echo "$(inventory) has no vault: make secrets ENV=$(ENV)"; exit 1; }
+	@ansible-vault view --vault-password-file $(vault_password) $(vault) >/dev/null 2>&1 || \
+	  { echo "$(vault_password) does not open $(vault): put the password there that it was encrypted with."; exit 1; }
 
 # --- the lab -------------------------------------------------------------------------------------------------------
 up: ## The lab from nothing: hosts, provision, deploy, both main flows run once

@@ -11,6 +11,7 @@ import testinfra
 from lab import Site
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
+from pydantic import SecretStr
 from testinfra.host import Host
 from waiting import until
 
@@ -26,10 +27,9 @@ def site() -> Site:
 
 
 @pytest.fixture(scope="session")
-def login() -> tuple[str, str]:
-    """User and password of the administrator."""
-    user, password = os.environ["PREFECT_API_AUTH_STRING"].split(":", 1)
-    return user, password
+def login() -> SecretStr:
+    """User and password of the administrator, as one."""
+    return SecretStr(os.environ["PREFECT_API_AUTH_STRING"])
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import requests
+from pydantic import SecretStr
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Site:
         """The port that is published for HTTPS."""
         return urlsplit(self.url).port or 443
 
-    def get(self, path: str, **arguments: object) -> requests.Response:
+    def get(self, path: str, login: SecretStr | None = None) -> requests.Response:
         """Ask for a page as it is, without following redirects."""
-        return requests.get(self.url + path, **{"verify": self.ca, "timeout": 30, "allow_redirects": False} | arguments)
+        auth = tuple(login.get_secret_value().split(":", 1)) if login else None
+        return requests.get(self.url + path, auth=auth, verify=self.ca, timeout=30, allow_redirects=False)

@@ -7,12 +7,28 @@ from collections.abc import Callable
 
 import pytest
 from lab import Site
+from prefect import flow, task
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun
 from prefect.events.clients import get_events_subscriber
 from prefect.events.filters import EventFilter, EventNameFilter
+from pydantic import SecretStr
+from waiting import until
 from websockets.exceptions import ConnectionClosedError
 from websockets.frames import CloseCode
 from websockets.sync.client import ClientConnection, connect
+
+
+@task
+def step() -> None:
+    """Something to do."""
+
+
+@flow(flow_run_name="outside")
+def outside() -> None:
+    """A flow with a task."""
+    step()
 
 
 def subscribe(site: Site) -> ClientConnection:
@@ -40,9 +56,21 @@ def test_a_subscriber_sees_a_run_go_by(start: Callable[[str], FlowRun]) -> None:
     assert {"prefect.flow-run.Pending", "prefect.flow-run.Running"} <= asyncio.run(follow())
 
 
-def test_the_password_opens_the_socket(site: Site, login: tuple[str, str]) -> None:
+def test_task_runs_of_a_worker_beyond_the_proxy_are_listed(client: SyncPrefectClient) -> None:
+    # The lab's own worker asks the server directly. This flow runs here, as on a worker of another host.
+    state = outside(return_state=True)
+    of_this_run = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
+
+    def arrived() -> bool:
+        task_runs = client.read_task_runs(flow_run_filter=of_this_run)
+        return [task_run.state_name for task_run in task_runs] == ["Completed"]
+
+    assert until(arrived, within=20, what="the task run is listed as Completed")
+
+
+def test_the_password_opens_the_socket(site: Site, login: SecretStr) -> None:
     with subscribe(site) as socket:
-        socket.send(json.dumps({"type": "auth", "token": ":".join(login)}))
+        socket.send(json.dumps({"type": "auth", "token": login.get_secret_value()}))
         assert json.loads(socket.recv(timeout=10))["type"] == "auth_success"
 
 

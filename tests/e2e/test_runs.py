@@ -66,6 +66,11 @@ def test_its_logs_arrive(client: SyncPrefectClient, run: FlowRun, deployment: st
     assert until(arrived, within=20, what=f"`{LOGS[deployment]}` is among the logs of {run.name}")
 
 
+def test_its_logs_are_plain_text(client: SyncPrefectClient, run: FlowRun) -> None:
+    logs = client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id])))
+    assert not [log.message for log in logs if "\x1b[" in log.message]
+
+
 def test_its_artifacts_are_there(client: SyncPrefectClient, run: FlowRun, deployment: str) -> None:
     artifacts = client.read_artifacts(
         artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]))

@@ -70,8 +70,7 @@ def test_a_flow_cannot_enter_the_database(in_worker: Inside, user: str) -> None:
     assert "no pg_hba.conf entry" in refused.stderr or "Peer authentication failed" in refused.stderr
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-def test_nobody_enters_the_database_over_tcp(host: Host, address: str) -> None:
-    refused = host.run("env PGPASSWORD=any " + DATABASE + " --username prefect-server", address)
+def test_nobody_enters_the_database_over_tcp(host: Host) -> None:
+    refused = host.run("env PGPASSWORD=any " + DATABASE + " --username prefect-server", "127.0.0.1")
     assert refused.rc == 2
-    assert "Connection refused" in refused.stderr or "Cannot assign requested address" in refused.stderr
+    assert "Connection refused" in refused.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ansible.playbook.block import Block
+from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as Default
 
 DOCUMENTATION = """
@@ -25,7 +26,22 @@ class CallbackModule(Default):
             return False
         return super().get_option(option, hostvars)
 
+    def v2_playbook_on_play_start(self, play) -> None:
+        self._play, self._heading = play, play
+
+    def _task_start(self, task, prefix=None) -> None:
+        """A play is announced when it does something: after a failure the rest have no hosts left."""
+        if self._heading:
+            super().v2_playbook_on_play_start(self._heading)
+            self._heading = None
+        super()._task_start(task, prefix)
+
+    def v2_playbook_on_include(self, included_file) -> None:
+        """The files that tasks come from are no news."""
+
     def v2_runner_on_ok(self, result) -> None:
+        if isinstance(result.task, TaskInclude):
+            return None
         if result.task.action.removeprefix("ansible.builtin.") != "debug":
             return super().v2_runner_on_ok(result)
         lines = result.result.get("msg", "")
@@ -42,24 +58,24 @@ class CallbackModule(Default):
         self._failure(result, "failed")
 
     def v2_runner_on_unreachable(self, result) -> None:
-        self._failure(result, "unreachable")
+        self._failure(result, "unreachable", " (in the inventory: ansible_host, ansible_port, ansible_user and its key)")
 
-    def _failure(self, result, what: str) -> None:
+    def _failure(self, result, what: str, hint: str = "") -> None:
         if _is_rescued(result.task):
             return
         data = result.result
         if data.get("results") and any(item.get("failed") for item in data["results"]):
             return  # each item has told its own
-        message = " ".join(str(data.get("msg", data)).split())
+        message = " ".join(str(data.get("msg") or data.get("censored") or data).split()).removeprefix("Task failed: ")
         for stream in ("stderr", "module_stderr", "stdout"):
             text = str(data.get(stream) or "").strip()
             if text and "non-zero return code" in message:
-                message = text
+                message = text.splitlines()[-1] if "Traceback (most recent call last)" in text else text
                 break
         if len(message) > 1200:  # a build log: its end tells
             message = f"{message[:200]} ... {message[-1000:]}"
         where = f"{result.host.get_name()}: {result.task.get_name().strip()}"
-        self._display.display(f"{what}: {where}: {message}", "red", stderr=True)
+        self._display.display(f"{what}: {where}: {message}{hint}", "red", stderr=True)
 
 
 def _is_rescued(task) -> bool:
