@@ -9,7 +9,7 @@ export ENV ?= lab
 export LAB_NAME ?= prefect-lab
 export LAB_RELEASE ?= trixie
 export LAB_PORT_OFFSET ?= 0
-export LAB_DIR := $(CURDIR)/.lab/$(LAB_NAME)
+export LAB_DIR = $(CURDIR)/.lab/$(LAB_NAME)
 
 # All that is downloaded or made stays in the clone.
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
@@ -22,10 +22,12 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 inventory = ansible/inventories/$(ENV)
 # The vault of an environment lies in its inventory, the vault of a lab goes with the lab.
 ifeq ($(ENV),lab)
-vault = $(LAB_DIR)/vault.yml
-vault_password = $(LAB_DIR)/vault-password
+export STATE_DIR = $(LAB_DIR)
+vault = $(STATE_DIR)/vault.yml
+vault_password = $(STATE_DIR)/vault-password
 ansible_options = -i $(inventory) --vault-password-file $(vault_password) -e @$(vault)
 else
+export STATE_DIR = $(CURDIR)/.cache/$(ENV)
 vault = $(CURDIR)/$(inventory)/group_vars/all/vault.yml
 vault_password = $(CURDIR)/$(inventory)/.vault-password
 ansible_options = -i $(inventory) --vault-password-file $(vault_password)
@@ -39,7 +41,7 @@ help: ## This list
 # --- the control machine -------------------------------------------------------------------------------------------
 .venv/.complete: requirements/uv.txt requirements/control.txt
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed, python3 is $$(python3 -V)."; exit 1; }
-	@echo "Control environment (.venv, a minute the first time)"
+	@echo "Control environment (.venv, a minute the first time)" >&2
 	@python3 -c 'import ensurepip' 2>/dev/null || { test "$$(id -u)" = 0 && apt-get -qq update && apt-get -qq install python3-venv >/dev/null; } || \
 	  { echo "python3 cannot make virtual environments here. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@python3 -m venv --clear .venv
@@ -56,7 +58,7 @@ lock: .venv/.complete ## Resolve every requirements.in again into its hashed loc
 # --- an environment ------------------------------------------------------------------------------------------------
 secrets: .venv/.complete ## Make the vault of ENV: strong values, and placeholders where only you know the value
 	@test -d $(inventory) || { echo "$(inventory) does not exist: cp -r ansible/inventories/example $(inventory)"; exit 1; }
-	@mkdir -p $(dir $(vault))
+	@mkdir -p $(STATE_DIR)
 	@ansible-playbook -i localhost, -e secrets_template=$(CURDIR)/$(inventory)/group_vars/all/vault.yml.j2 \
 	  -e secrets_vault=$(vault) -e secrets_password=$(vault_password) ansible/secrets.yml
 
@@ -75,10 +77,10 @@ run: .venv/.complete vault ## Run a deployment and follow it: FLOW=<flow>/<deplo
 	@$(prefect_env); python deploy.py secrets <<<'{}'; prefect deployment run '$(FLOW)' --watch $(if $(PARAMS),--params '$(PARAMS)')
 
 env: .venv/.complete vault ## The PREFECT_* settings of ENV, for: eval "$$(make -s env)"
-	@$(playbook) ansible/env.yml >/dev/null && cat .cache/$(ENV).env
+	@mkdir -p $(STATE_DIR); $(playbook) ansible/env.yml >/dev/null && cat $(STATE_DIR)/prefect.env
 
 status: .venv/.complete vault ## Units, certificate, disk and last runs
-	@$(playbook) ansible/status.yml >/dev/null && cat .cache/$(ENV).status
+	@mkdir -p $(STATE_DIR); $(playbook) ansible/status.yml >/dev/null && cat $(STATE_DIR)/status
 
 logs: .venv/.complete vault ## The journal of a unit: UNIT=prefect-server
 	@test -n "$(UNIT)" || { echo "Say which: make logs UNIT=prefect-server (or prefect-worker@default, nginx, ...)"; exit 1; }
@@ -87,7 +89,7 @@ logs: .venv/.complete vault ## The journal of a unit: UNIT=prefect-server
 vault:
 	@test -f $(vault) -a -f $(vault_password) || { echo "$(inventory) has no vault: make secrets ENV=$(ENV)"; exit 1; }
 	@ansible-vault view --vault-password-file $(vault_password) $(vault) >/dev/null 2>&1 || \
-	  { echo "$(vault_password) does not open $(vault): put the password there that it was encrypted with."; exit 1; }
+	  { echo "$(vault) does not open with $(vault_password): put the right password there, or ansible-vault encrypt what is not encrypted."; exit 1; }
 
 # --- the lab -------------------------------------------------------------------------------------------------------
 up: ## The lab from nothing: hosts, provision, deploy, both main flows run once
@@ -141,12 +143,13 @@ test-flows-%: .venv/.complete
 # The tests' lab has its own name and ports: a lab of yours beside it is left alone.
 test-lab: export LAB_NAME := prefect-test
 test-lab: export LAB_PORT_OFFSET := 10000
-test-lab: export LAB_DIR := $(CURDIR)/.lab/prefect-test
 test-lab: .venv/.complete ## The platform from nothing on its own lab, twice, and the tests of the host and of the whole
+	@cd ansible && molecule reset >/dev/null 2>&1
 	@$(MAKE) down secrets ENV=lab
 	@cd ansible && CLONE=$(CURDIR) COLUMNS=120 molecule test
+	@$(MAKE) lab-tests ENV=lab || { echo "The lab is kept for a look; \`make down LAB_NAME=$(LAB_NAME)\` removes it."; exit 1; }
+	@$(MAKE) down
 
-# What molecule runs when the platform stands.
 lab-tests:
 	@$(prefect_env); $(call pytest,lab) tests/host tests/e2e tests/refusals
 	@set -a; . $(LAB_DIR)/flows.env; set +a; cd flows/db_dump && \

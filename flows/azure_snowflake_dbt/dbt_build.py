@@ -38,7 +38,7 @@ def build(folder: Path, snowflake: dict, *, schema: str, variables: Mapping[str,
     target = folder / "target"
     (target / "run_results.json").unlink(missing_ok=True)
     settings = PrefectDbtSettings(project_dir=PROJECT, profiles_dir=PROJECT, target_path=target)
-    arguments = ["build", "--log-path", str(folder / "logs"), "--vars", json.dumps(dict(variables))]
+    arguments = ["build", "--no-use-colors", "--log-path", str(folder / "logs"), "--vars", json.dumps(dict(variables))]
     with _environment(_profile(snowflake, schema)):
         try:
             PrefectDbtRunner(settings=settings, raise_on_failure=False).invoke(arguments)

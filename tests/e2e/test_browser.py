@@ -45,7 +45,8 @@ def vouched_key(site: Site) -> str:
 def open_browser() -> Iterator[Callable[..., Browser]]:
     """Open a browser."""
     chromium = shutil.which("chromium")
-    assert chromium, "Chromium is not installed here: run `apt-get install chromium`"
+    if not chromium:
+        pytest.fail("Chromium is not installed here: run `apt-get install chromium`", pytrace=False)
     with sync_playwright() as playwright:
         yield lambda *options: playwright.chromium.launch(executable_path=chromium, args=[*QUIET, *options])
 

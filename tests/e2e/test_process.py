@@ -22,7 +22,10 @@ class Process(NamedTuple):
 def process_of(host: Host, run: FlowRun) -> Process | None:
     """The process that has the run's id in its environment, once it is in the folder of the code."""
     find = "grep --files-with-matches --null-data --no-messages %s /proc/[0-9]*/environ"
-    _, _, pid, *_ = (host.run(find, f"^PREFECT__FLOW_RUN_ID={run.id}$").stdout or "///").split("/")
+    found = host.run(find, f"^PREFECT__FLOW_RUN_ID={run.id}$").stdout
+    if not found:
+        return None
+    pid = found.split("/")[2]
     folder = host.run("readlink /proc/%s/cwd", pid).stdout.strip()
     user, _, command = host.run("ps --format user:32=,args= --pid %s", pid).stdout.strip().partition(" ")
     return Process(user, folder, command.strip()) if folder.startswith(RELEASES) and command else None

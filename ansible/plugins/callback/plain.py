@@ -58,7 +58,7 @@ class CallbackModule(Default):
         self._failure(result, "failed")
 
     def v2_runner_on_unreachable(self, result) -> None:
-        self._failure(result, "unreachable", " (in the inventory: ansible_host, ansible_port, ansible_user and its key)")
+        self._failure(result, "unreachable", " (correct ansible_host, ansible_port or ansible_user in the inventory)")
 
     def _failure(self, result, what: str, hint: str = "") -> None:
         if _is_rescued(result.task):
@@ -69,7 +69,7 @@ class CallbackModule(Default):
         message = " ".join(str(data.get("msg") or data.get("censored") or data).split()).removeprefix("Task failed: ")
         for stream in ("stderr", "module_stderr", "stdout"):
             text = str(data.get(stream) or "").strip()
-            if text and "non-zero return code" in message:
+            if text and message in ("non-zero return code", "failed to validate"):
                 message = text.splitlines()[-1] if "Traceback (most recent call last)" in text else text
                 break
         if len(message) > 1200:  # a build log: its end tells

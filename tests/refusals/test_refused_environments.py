@@ -1,0 +1,59 @@
+"""What is wrong in an environment is told before the host changes."""
+
+import pytest
+from refusal import Environment, run
+
+HOST = "prefect-lab"
+
+
+def test_a_placeholder_in_the_vault(environment: Environment) -> None:
+    environment.secrets["vault_function_key"] = "CHANGE_ME"
+    answer = environment.make("provision")
+    answer.tells(HOST, "vault_function_key", "placeholder", "ansible-vault edit", "vault.yml")
+    answer.changed_nothing_on(HOST)
+
+
+def test_a_placeholder_in_the_inventory(environment: Environment) -> None:
+    environment.variables["proxy_domain"] = "prefect.example.com"
+    answer = environment.make("provision")
+    answer.tells(HOST, "proxy_domain", "placeholder", "group_vars/all/main.yml")
+    answer.changed_nothing_on(HOST)
+
+
+@pytest.mark.parametrize("missing", ["proxy_domain", "prefect_server_password"])
+def test_a_missing_value(environment: Environment, missing: str) -> None:
+    del environment.variables[missing]
+    answer = environment.make("provision")
+    answer.tells(HOST, "missing", missing, f"set it in {environment.folder}/group_vars/all")
+    answer.changed_nothing_on(HOST)
+
+
+def test_a_value_that_is_missing_in_the_vault(environment: Environment) -> None:
+    del environment.secrets["vault_prefect_server_password"]
+    answer = environment.make("provision")
+    answer.tells(HOST, "'vault_prefect_server_password' is undefined", "set it in", "vault")
+    answer.changed_nothing_on(HOST)
+
+
+def test_a_domain_that_resolves_to_nothing(environment: Environment) -> None:
+    environment.variables["proxy_domain"] = "nowhere.invalid"
+    answer = environment.make("provision")
+    answer.tells(HOST, "nowhere.invalid does not resolve", "DNS record", "proxy_public_addresses")
+    answer.changed_nothing_on(HOST)
+
+
+def test_a_domain_that_leads_to_another_machine(environment: Environment) -> None:
+    environment.variables["proxy_domain"] = "azurite"
+    answer = environment.make("provision")
+    answer.tells(HOST, "azurite resolves to", "DNS record", "proxy_public_addresses")
+    answer.changed_nothing_on(HOST)
+
+
+def test_an_environment_that_does_not_exist() -> None:
+    run("make", "provision", "ENV=nowhere").tells("ansible/inventories/nowhere", "make secrets ENV=nowhere")
+
+
+def test_a_wrong_password_of_the_vault(environment: Environment) -> None:
+    environment.opened_with = "another password"
+    answer = environment.make("provision")
+    answer.tells("group_vars/all/vault.yml does not open", ".vault-password", "put the right password there")
