@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 from dataclasses import dataclass, field
 from functools import cache
@@ -79,11 +78,6 @@ class Environment:
     encrypted_with: str = field(repr=False, default="the right password")
     opened_with: str = field(repr=False, default="the right password")
 
-    @property
-    def name(self) -> str:
-        """What make calls it."""
-        return self.folder.name
-
     def make(self, *goals: str) -> Answer:
         """Run make for it."""
         everywhere = self.folder / "group_vars/all"
@@ -92,9 +86,8 @@ class Environment:
         (everywhere / "main.yml").write_text(yaml.safe_dump(self.variables))
         (everywhere / "vault.yml").write_bytes(vault(self.encrypted_with).encrypt(yaml.safe_dump(self.secrets)))
         (self.folder / ".vault-password").write_text(self.opened_with)
+        # make takes the inventory for a folder of the clone
         inventory = os.path.relpath(self.folder, ROOT)
-        try:
-            return run("make", *goals, f"ENV={self.name}", f"inventory={inventory}")
-        finally:
-            (ROOT / f".cache/{self.name}.env").unlink(missing_ok=True)
-            shutil.rmtree(self.folder)
+        return run(
+            "make", *goals, f"ENV={self.folder.name}", f"inventory={inventory}", f"STATE_DIR={self.folder}.state"
+        )
