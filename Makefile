@@ -44,6 +44,7 @@ help: ## This list
 	@echo "Control environment (.venv, a minute the first time)" >&2
 	@python3 -c 'import ensurepip' 2>/dev/null || { test "$$(id -u)" = 0 && apt-get -qq update && apt-get -qq install python3-venv >/dev/null; } || \
 	  { echo "python3 cannot make virtual environments here. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@test ! -L .venv || { echo ".venv is a link: remove it, it would be emptied."; exit 1; }
 	@python3 -m venv --clear .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@.venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes --compile-bytecode requirements/uv.txt requirements/control.txt

@@ -34,19 +34,15 @@ class Answer:
     """How a command ended, and all that it wrote."""
 
     code: int
-    output: str
-
-    @property
-    def line(self) -> str:
-        """The one line that tells what is wrong."""
-        [line] = [line for line in self.output.splitlines() if line and not PROGRESS.match(line)]
-        return line
+    output: str = field(repr=False)
 
     def tells(self, *words: str) -> None:
         """The command was refused, one line says so with these words, and no secret shows."""
-        assert self.code != 0
-        assert not [word for word in words if word not in self.line], self.line
         assert not [name for name, secret in lab_secrets().items() if _shows(secret, self.output)]
+        lines = [line for line in self.output.splitlines() if line and not PROGRESS.match(line)]
+        assert self.code != 0, lines
+        assert len(lines) == 1, lines
+        assert not [word for word in words if word not in lines[0]], lines[0]
 
     def changed_nothing_on(self, host: str) -> None:
         """The recap says of the host that nothing changed."""
