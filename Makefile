@@ -146,6 +146,7 @@ test-lab: export LAB_NAME := prefect-test
 test-lab: export LAB_PORT_OFFSET := 10000
 test-lab: .venv/.complete ## The platform from nothing on its own lab, twice, and the tests of the host and of the whole
 	@cd ansible && molecule reset >/dev/null 2>&1
+	@ansible-playbook compose/engine.yml
 	@$(MAKE) down secrets ENV=lab
 	@cd ansible && CLONE=$(CURDIR) COLUMNS=120 molecule test
 	@$(MAKE) lab-tests ENV=lab || { echo "The lab is kept for a look; \`make down LAB_NAME=$(LAB_NAME)\` removes it."; exit 1; }
