@@ -116,7 +116,7 @@ projects := $(notdir $(patsubst %/,%,$(dir $(wildcard flows/*/prefect.yaml))))
 test: ## Everything, on a lab of its own: lint, unit tests, the platform from nothing
 	@rm -rf $(reports)
 	@$(MAKE) tools
-	@$(MAKE) --jobs=2 --output-sync=line lint-and-unit test-lab
+	@$(MAKE) --jobs=2 lint-and-unit test-lab
 
 # Programs the tests use: nginx and systemd read the templates, Chromium opens the UI.
 tools: .venv/.complete

@@ -49,6 +49,13 @@ def test_a_domain_that_leads_to_another_machine(environment: Environment) -> Non
     answer.changed_nothing_on(HOST)
 
 
+def test_a_firewall_that_would_lock_everybody_out(environment: Environment) -> None:
+    environment.variables["firewall_ssh_ports"] = [2200]
+    answer = environment.make("provision")
+    answer.tells(HOST, "port 22", "firewall_ssh_ports", "nobody gets in again")
+    answer.changed_nothing_on(HOST)
+
+
 def test_an_environment_that_does_not_exist() -> None:
     run("make", "provision", "ENV=nowhere").tells("ansible/inventories/nowhere", "make secrets ENV=nowhere")
 
