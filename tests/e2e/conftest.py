@@ -1,18 +1,14 @@
 """The lab as its users meet it: over HTTPS, through nginx, with the settings that `make env` gives."""
 
 import os
-import shlex
 from collections.abc import Callable, Iterator
 from functools import cache
-from pathlib import Path
 
 import pytest
-import testinfra
 from lab import Site
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from pydantic import SecretStr
-from testinfra.host import Host
 from waiting import until
 
 NEEDED = ("LAB_DIR", "LAB_PORT_OFFSET", "PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_API_SSL_CERT_FILE")
@@ -37,19 +33,6 @@ def client() -> Iterator[SyncPrefectClient]:
     """Prefect's own client."""
     with get_client(sync_client=True) as client:
         yield client
-
-
-@pytest.fixture(scope="session")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
-    """The host, as root, over SSH."""
-    lab = Path(os.environ["LAB_DIR"])
-    return testinfra.get_host(
-        f"ssh://admin@127.0.0.1:{2222 + int(os.environ['LAB_PORT_OFFSET'])}",
-        sudo=True,
-        ssh_identity_file=str(lab / "ssh/id_ed25519"),
-        ssh_extra_args=f"-o UserKnownHostsFile={shlex.quote(str(lab / 'ssh/known_hosts'))}",
-        controlpath=str(tmp_path_factory.mktemp("ssh") / "control"),
-    )
 
 
 @pytest.fixture(scope="session")

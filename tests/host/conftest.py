@@ -1,7 +1,6 @@
 """The lab's host, over SSH as root, and its API, as the Makefile's settings say."""
 
 import os
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,18 +20,6 @@ LAB = Path(os.environ["LAB_DIR"])
 API = os.environ["PREFECT_API_URL"]
 
 Inside = Callable[..., CommandResult]
-
-
-@pytest.fixture(scope="session")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
-    """The lab's host, as root. One connection serves all tests."""
-    return testinfra.get_host(
-        f"ssh://admin@127.0.0.1:{2222 + int(os.environ['LAB_PORT_OFFSET'])}",
-        sudo=True,
-        ssh_identity_file=str(LAB / "ssh/id_ed25519"),
-        ssh_extra_args=f"-o UserKnownHostsFile={shlex.quote(str(LAB / 'ssh/known_hosts'))}",
-        controlpath=str(tmp_path_factory.mktemp("ssh") / "control"),
-    )
 
 
 @pytest.fixture(scope="session")

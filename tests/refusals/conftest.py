@@ -1,12 +1,10 @@
 """The lab, and an environment like it that each test spoils; what is refused must leave the lab as it was."""
 
 import os
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import testinfra
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from refusal import ROOT, Environment, lab_secrets
@@ -23,18 +21,6 @@ STATE = (
     "systemctl show --property Id,InvocationID nginx nftables 'postgresql@*' 'prefect-*'",
     "nft --stateless list table inet prefect_filter",
 )
-
-
-@pytest.fixture(scope="session")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
-    """The lab's host, as root. One connection serves all tests."""
-    return testinfra.get_host(
-        f"ssh://admin@127.0.0.1:{2222 + int(os.environ['LAB_PORT_OFFSET'])}",
-        sudo=True,
-        ssh_identity_file=str(LAB / "ssh/id_ed25519"),
-        ssh_extra_args=f"-o UserKnownHostsFile={shlex.quote(str(LAB / 'ssh/known_hosts'))}",
-        controlpath=str(tmp_path_factory.mktemp("ssh") / "control"),
-    )
 
 
 @pytest.fixture(autouse=True)

@@ -141,7 +141,7 @@ def test_nginx_compresses_in_the_place_of_prefect(proxy: Proxy, path: str) -> No
 
 
 def test_prefect_learns_who_asks_and_how_whatever_the_client_claims(proxy: Proxy) -> None:
-    seen = json.loads(proxy.ask("/api/health", X_Forwarded_For="192.0.2.1", X_Forwarded_Proto="http").body)["headers"]
+    seen = json.loads(proxy.ask("/api/health", X_Forwarded_For="203.0.113.1", X_Forwarded_Proto="http").body)["headers"]
     assert seen["host"] == seen["x-forwarded-host"] == DOMAIN
     assert seen["x-forwarded-for"] == "127.0.0.1"
     assert seen["x-forwarded-proto"] == "https"

@@ -1,0 +1,22 @@
+"""What the lab's tests share."""
+
+import os
+import shlex
+from pathlib import Path
+
+import pytest
+import testinfra
+from testinfra.host import Host
+
+
+@pytest.fixture(scope="session")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
+    """The lab's host, over SSH as root. One connection serves all tests."""
+    ssh = Path(os.environ["LAB_DIR"]) / "ssh"
+    return testinfra.get_host(
+        f"ssh://admin@127.0.0.1:{2222 + int(os.environ['LAB_PORT_OFFSET'])}",
+        sudo=True,
+        ssh_identity_file=str(ssh / "id_ed25519"),
+        ssh_extra_args=f"-o UserKnownHostsFile={shlex.quote(str(ssh / 'known_hosts'))}",
+        controlpath=str(tmp_path_factory.mktemp("ssh") / "control"),
+    )
