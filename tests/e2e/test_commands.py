@@ -1,0 +1,40 @@
+"""What an operator types tells what an operator wants to know."""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from prefect.client.schemas.objects import FlowRun
+
+ROOT = Path(__file__).parents[2]
+
+
+def make(*arguments: str) -> str:
+    """What a command of the Makefile prints."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(["make", *arguments], cwd=ROOT, env=clean, capture_output=True, text=True, check=True).stdout
+
+
+def test_status_is_one_screen(finished: Callable[[str], FlowRun]) -> None:
+    run = finished("db_dump/shop-postgres")
+    status = make("status")
+    for unit in ("prefect-server.service", "prefect-worker@default.service", "nginx.service", "certbot.timer"):
+        assert re.search(rf"{re.escape(unit)} +active", status)
+    assert re.search(r"Certificate: \d+ days left", status)
+    assert re.search(r"^ +/ .* \d+%$", status, re.MULTILINE)
+    assert re.search(rf"{run.id}.*{run.name}.*COMPLETED", status)
+    assert "SCHEDULED" not in status, "what is yet to come is no last run"
+
+
+@pytest.mark.parametrize("unit", ["prefect-server", "prefect-worker@default"])
+def test_logs_show_the_journal_of_a_unit(unit: str) -> None:
+    assert re.search(rf" {os.environ['LAB_NAME']} prefect\[\d+\]: ", make("logs", f"UNIT={unit}"))
+
+
+def test_env_is_what_the_stock_client_takes() -> None:
+    exported = dict(re.findall(r"^export (\w+)='?([^'\n]*)'?$", make("-s", "env"), re.MULTILINE))
+    assert {name: os.environ[name] for name in exported} == exported
+    assert exported.keys() >= {"PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_API_SSL_CERT_FILE"}
