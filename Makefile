@@ -77,7 +77,7 @@ run: .venv/.complete vault ## Run a deployment and follow it: FLOW=<flow>/<deplo
 # Prefect's command answers a wrong password with a traceback, deploy.py in one line.
 	@$(prefect_env); python deploy.py secrets <<<'{}'; prefect deployment run '$(FLOW)' --watch $(if $(PARAMS),--params '$(PARAMS)')
 
-env: .venv/.complete vault ## The PREFECT_* settings of ENV, for: eval "$$(make -s env)"
+env: .venv/.complete vault ## The PREFECT_* settings of ENV, for: eval "$(make -s env)"
 	@mkdir -p $(STATE_DIR); $(playbook) ansible/env.yml >/dev/null && cat $(STATE_DIR)/prefect.env
 
 status: .venv/.complete vault ## Units, certificate, disk and last runs
