@@ -1,4 +1,4 @@
-"""`make secrets` makes a vault that is strong, encrypted, for its owner only, and never made twice."""
+"""`make secrets` makes a vault that is strong, encrypted, for its owner only, and kept."""
 
 import shutil
 import stat
@@ -52,3 +52,15 @@ def test_the_vault_is_strong_encrypted_and_kept(inventory):
 
     assert "changed=0" in make_secrets(inventory)
     assert vault(inventory) == secrets
+
+
+def test_a_vault_that_is_there_gets_what_a_newer_release_wants(inventory):
+    make_secrets(inventory)
+    before = vault(inventory)
+    with (inventory / "group_vars/all/vault.yml.j2").open("a") as template:
+        template.write("\nvault_new: {{ strong() if strong is defined else 'CHANGE_ME' }}\n")
+    assert "changed=1" in make_secrets(inventory)
+    after = vault(inventory)
+    assert after.pop("vault_new")
+    assert after == before
+    assert "changed=0" in make_secrets(inventory)

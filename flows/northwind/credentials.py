@@ -1,0 +1,28 @@
+"""Logins of the databases: from a Prefect Secret block, or from the environment when run alone."""
+
+import json
+import os
+
+from prefect.blocks.system import Secret
+
+from errors import StepError
+
+
+def login(block: str) -> tuple[str, str]:
+    """User and password. The environment variable SECRET_<BLOCK NAME>, where there is one, goes before the block."""
+    variable = "SECRET_" + block.replace("-", "_").upper()
+    secret = os.environ.get(variable)
+    if secret is None:
+        try:
+            secret = Secret.load(block, _sync=True).get()
+        except ValueError:
+            raise StepError(
+                f"the Prefect Secret block {block!r} (or the environment variable {variable}) does not exist; "
+                'create it with {"user": …, "password": …}'
+            ) from None
+    # never show the value, nor the parser's view of it
+    try:
+        value = json.loads(secret) if isinstance(secret, str) else secret
+        return value["user"], value["password"]
+    except (ValueError, TypeError, KeyError):
+        raise StepError(f"the secret {block!r} must be a JSON object with user and password") from None

@@ -1,0 +1,110 @@
+"""Tables as PostgreSQL's catalogue describes them, and how to make one like them."""
+
+import psycopg
+from psycopg import sql
+from pydantic import BaseModel
+
+from database import identifiers
+
+CATALOGUE = """
+SELECT json_build_object(
+    'name', c.relname,
+    'columns', ARRAY(
+        SELECT json_build_object('name', attname, 'type', format_type(atttypid, atttypmod), 'not_null', attnotnull)
+        FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum),
+    'keys', ARRAY(
+        SELECT json_build_object(
+            'columns', ARRAY(
+                SELECT attname FROM unnest(indkey::int2[]) WITH ORDINALITY AS key (number, position)
+                JOIN pg_attribute ON attrelid = indrelid AND attnum = number
+                WHERE position <= indnkeyatts ORDER BY position),
+            'primary', indisprimary)
+        FROM pg_index
+        WHERE indrelid = c.oid AND indisunique AND indpred IS NULL AND indexprs IS NULL
+        ORDER BY indexrelid),
+    'references', ARRAY(
+        SELECT json_build_object(
+            'columns', ARRAY(
+                SELECT attname FROM unnest(conkey) WITH ORDINALITY AS key (number, position)
+                JOIN pg_attribute ON attrelid = conrelid AND attnum = number ORDER BY position),
+            'table', other.relname,
+            'their_columns', ARRAY(
+                SELECT attname FROM unnest(confkey) WITH ORDINALITY AS key (number, position)
+                JOIN pg_attribute ON attrelid = confrelid AND attnum = number ORDER BY position))
+        FROM pg_constraint JOIN pg_class AS other ON other.oid = confrelid
+        WHERE conrelid = c.oid AND contype = 'f' AND conparentid = 0 AND other.relnamespace = c.relnamespace
+        ORDER BY conname))
+FROM pg_class AS c
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+ORDER BY relname
+"""
+
+
+class Column(BaseModel):
+    name: str
+    type: str
+    not_null: bool = False
+
+
+class Key(BaseModel):
+    columns: list[str]
+    primary: bool = False
+
+
+class Reference(BaseModel):
+    """A foreign key."""
+
+    columns: list[str]
+    table: str
+    their_columns: list[str]
+
+
+class Table(BaseModel):
+    """What a copy needs: defaults, checks and indexes that are no keys stay where they are."""
+
+    name: str
+    columns: list[Column]
+    keys: list[Key] = []
+    references: list[Reference] = []
+
+    @property
+    def column_names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+    @property
+    def types(self) -> dict[str, str]:
+        return {column.name: column.type for column in self.columns}
+
+
+def tables_of(connection: psycopg.Connection) -> list[Table]:
+    """All ordinary tables of the schema public."""
+    return [Table.model_validate(row) for (row,) in connection.execute(CATALOGUE)]
+
+
+def create(connection: psycopg.Connection, tables: list[Table]) -> None:
+    """Make the tables, first all of them and then what ties one to another."""
+    for table in tables:
+        columns = [
+            sql.SQL("{} {}{}").format(
+                sql.Identifier(column.name), sql.SQL(column.type), sql.SQL(" NOT NULL" if column.not_null else "")
+            )
+            for column in table.columns
+        ]
+        keys = [
+            sql.SQL("{} ({})").format(sql.SQL("PRIMARY KEY" if key.primary else "UNIQUE"), identifiers(key.columns))
+            for key in table.keys
+        ]
+        connection.execute(
+            sql.SQL("CREATE TABLE {} ({})").format(sql.Identifier(table.name), sql.SQL(", ").join(columns + keys))
+        )
+    for table in tables:
+        for reference in table.references:
+            # looked at when the transaction ends, so that tables are filled in any order
+            connection.execute(
+                sql.SQL("ALTER TABLE {} ADD FOREIGN KEY ({}) REFERENCES {} ({}) DEFERRABLE INITIALLY DEFERRED").format(
+                    sql.Identifier(table.name),
+                    identifiers(reference.columns),
+                    sql.Identifier(reference.table),
+                    identifiers(reference.their_columns),
+                )
+            )

@@ -1,0 +1,32 @@
+import pytest
+
+from database import Database
+from errors import StepError, Unavailable
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["postgresql://loader:hunter2@host/db", "host=h dbname=d password=hunter2", "hunter2", "postgresql://host", ""],
+)
+def test_an_address_is_whole_and_has_no_password(address):
+    with pytest.raises(StepError, match=r"must be postgresql://host\[:port\]/database, without the password") as caught:
+        Database(address, "loader", "pw")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_password_is_not_shown():
+    database = Database("postgresql://host:5433/warehouse", "loader", "hunter2")
+    assert "hunter2" not in f"{database!r} {database}"
+    assert str(database) == "host/warehouse"
+
+
+def test_a_server_that_is_not_there_can_be_tried_again():
+    database = Database("postgresql://127.0.0.1:1/warehouse", "loader", "hunter2")
+    with (
+        pytest.raises(
+            Unavailable, match=r"^127\.0\.0\.1/warehouse: .*refused.*; check the address, and the secret"
+        ) as caught,
+        database.transaction(read_only=True),
+    ):
+        pass
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,117 @@
+"""The lines of the file are checked one by one, and arrive with the digits they had."""
+
+import functools
+import http.server
+import threading
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+import order_details
+from errors import StepError, Unavailable
+from files import Day
+
+HEADER = "order_id,product_id,unit_price,quantity,discount\n"
+SAMPLE = Path(order_details.__file__).parent / "sample/order_details.csv"
+
+
+@pytest.fixture
+def day(tmp_path):
+    return Day(tmp_path / "root", date(2026, 11, 19))
+
+
+@pytest.fixture
+def extract(day, tmp_path):
+    def run(text):
+        file = tmp_path / "details.csv"
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        counts = order_details.extract(str(file), day)
+        return counts, (day.root / "csv/2026-11-19/order_details.csv").read_text()
+
+    return run
+
+
+def test_the_sample_arrives_as_it_is(day):
+    assert order_details.extract("sample/order_details.csv", day) == {"order_details": 150}
+    assert (day.root / "csv/2026-11-19/order_details.csv").read_bytes() == SAMPLE.read_bytes()
+
+
+@pytest.mark.parametrize("digits", ["9.80", "0.15000000596046448", "0", "123456789012345678901234567890.123456789"])
+def test_digits_are_kept(extract, digits):
+    line = f"10248,11,{digits},12,0\n"
+    assert extract(HEADER + line) == ({"order_details": 1}, HEADER + line)
+
+
+def test_ways_to_write_csv(extract):
+    text = "\ufeff" + HEADER.replace("\n", "\r\n") + '"10248","11","14","12","0"\r\n\r\n'
+    assert extract(text) == ({"order_details": 1}, HEADER + "10248,11,14,12,0\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the header is ''; it must be 'order_id,product_id"),
+        ("order_id,product_id\n10248,11\n", "the header is 'order_id,product_id'; it must be"),
+        (HEADER.replace(",", ";"), "the header is 'order_id;product_id"),
+        (HEADER, "there are no lines below the header"),
+        (HEADER + "10248,11,14,12,0\n10248,42,9.8\n", "line 3: 3 values; there must be 5"),
+        (HEADER + "10248,11,14,12,0,1\n", "line 2: 6 values; there must be 5"),
+        (HEADER + "10248,11,14,12,0\n10248,42,9.8,ten,0\n", "line 3, quantity: .*integer.*, not 'ten'"),
+        (HEADER + "10248,42,,10,0\n", "line 2, unit_price: .*, not ''"),
+        (HEADER + "10248,42,NaN,10,0\n", "line 2, unit_price: .*finite.*, not 'NaN'"),
+        (HEADER + "10248,42,-1,10,0\n", "line 2, unit_price: .*greater than or equal to 0, not '-1'"),
+        (HEADER + "10248,42,1,10,15\n", "line 2, discount: .*less than or equal to 1, not '15'"),
+        (HEADER + "2147483648,42,1,10,0\n", "line 2, order_id: .*2147483647"),
+        (HEADER + "1,1,1,1,0\n1,2,1,1,0\n1,1,2,1,0\n", "line 4: order 1 has product 1 already"),
+        (HEADER + '1,1,"1,1,0\n', "line 2: unexpected end of data"),
+        (HEADER.encode() + b"\xff\xfe,1,1,1,0\n", "line 2, order_id: .*integer"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(extract, day, text, message):
+    with pytest.raises(StepError, match=rf"details\.csv.*{message}") as caught:
+        extract(text)
+    assert "\n" not in str(caught.value)
+    assert day.manifest("extract_csv") is None
+    assert list(day.root.rglob("*.csv*")) == []
+
+
+def test_a_file_that_is_not_there(day):
+    with pytest.raises(StepError, match=r"nowhere\.csv cannot be read \(No such file.*order_details_csv"):
+        order_details.extract("nowhere.csv", day)
+
+
+@pytest.fixture
+def site():
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+        def do_GET(self):
+            self.send_error(503) if "busy" in self.path else super().do_GET()
+
+    handler = functools.partial(Quiet, directory=SAMPLE.parent)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_by_url(day, site):
+    assert order_details.extract(f"http://{site}/order_details.csv?sig=hunter2", day) == {"order_details": 150}
+    assert (day.root / "csv/2026-11-19/order_details.csv").read_bytes() == SAMPLE.read_bytes()
+    assert "hunter2" not in day.manifest("extract_csv").source
+
+
+@pytest.mark.parametrize(("path", "kind", "answer"), [("nowhere.csv", StepError, 404), ("busy.csv", Unavailable, 503)])
+def test_a_url_that_gives_no_file(day, site, path, kind, answer):
+    with pytest.raises(StepError, match=rf"/{path}: the server answers {answer}; check order_details_csv") as caught:
+        order_details.extract(f"http://me:hunter2@{site}/{path}?sig=hunter2", day)
+    assert type(caught.value) is kind
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_a_url_without_a_server(day):
+    with pytest.raises(Unavailable, match=r"http://127\.0\.0\.1/x cannot be read \(ConnectError\)"):
+        order_details.extract("http://127.0.0.1:1/x?sig=hunter2", day)
