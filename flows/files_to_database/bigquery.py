@@ -1,0 +1,56 @@
+"""From Google Cloud Storage into BigQuery by its own load jobs. Not proven against Google, but against a stand-in.
+
+The table has a partition a month, by the time of loading, not by a column: a file may hold rows of other days.
+"""
+
+from google.api_core.exceptions import GoogleAPICallError, RetryError
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.bigquery import (
+    Client,
+    CreateDisposition,
+    LoadJobConfig,
+    SchemaUpdateOption,
+    SourceFormat,
+    TimePartitioning,
+    TimePartitioningType,
+    WriteDisposition,
+)
+from google.oauth2.service_account import Credentials
+
+from errors import LoadError, Unavailable, one_line
+from months import Month
+
+PASSING = {408, 429, 500, 502, 503, 504}
+
+
+def connect(service_account: dict[str, str]) -> Client:
+    """A client with the key of a service account, as Google gives it out."""
+    try:
+        credentials = Credentials.from_service_account_info(service_account)
+    except ValueError:  # its message may hold a part of the key
+        raise LoadError("the secret is no key of a Google service account") from None
+    return Client(service_account["project_id"], credentials)
+
+
+def replace(client: Client, table: str, month: Month) -> int:
+    """Replace the month's partition by the rows of its file, and return their number. BigQuery swaps it in one step."""
+    parquet = month.address.endswith(".parquet")
+    config = LoadJobConfig(
+        source_format=SourceFormat.PARQUET if parquet else SourceFormat.CSV,
+        autodetect=None if parquet else True,
+        create_disposition=CreateDisposition.CREATE_IF_NEEDED,
+        write_disposition=WriteDisposition.WRITE_TRUNCATE,
+        schema_update_options=[SchemaUpdateOption.ALLOW_FIELD_ADDITION],
+        time_partitioning=TimePartitioning(TimePartitioningType.MONTH),
+    )
+    try:
+        job = client.load_table_from_uri(
+            month.address,
+            f"{table}${month.year}{month.month:02}",
+            job_config=config,
+            job_id_prefix="files_to_database-",
+        )
+        return job.result().output_rows
+    except (GoogleAPICallError, GoogleAuthError, RetryError, ValueError) as error:
+        kind = Unavailable if getattr(error, "code", None) in PASSING or isinstance(error, RetryError) else LoadError
+        raise kind(f"{month.address} into {table}: {one_line(error)}") from error

@@ -1,0 +1,201 @@
+"""Into PostgreSQL by binary COPY. Each month is a partition of the table, replaced by a new one in one transaction."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+import adbc_driver_postgresql.dbapi as adbc
+import pyarrow as pa
+
+from errors import LoadError, Unavailable, one_line
+from rows import Rows
+
+# Says of each row which month's file it came with; each month has a partition of its own
+MONTH = "_month"
+
+TYPES = {
+    pa.bool_(): "boolean",
+    pa.int8(): "smallint",
+    pa.uint8(): "smallint",
+    pa.int16(): "smallint",
+    pa.uint16(): "integer",
+    pa.int32(): "integer",
+    pa.uint32(): "bigint",
+    pa.int64(): "bigint",
+    pa.uint64(): "numeric(20,0)",
+    pa.float32(): "real",
+    pa.float64(): "double precision",
+    pa.date32(): "date",
+    pa.time64("us"): "time without time zone",
+    pa.timestamp("us"): "timestamp without time zone",
+    pa.timestamp("us", "UTC"): "timestamp with time zone",
+    pa.string(): "text",
+    pa.binary(): "bytea",
+}
+# How the driver sends each type; the last of those above that share one
+SENT_AS = {
+    **{name: type_ for type_, name in TYPES.items()},
+    "smallint": pa.int16(),
+    "integer": pa.int32(),
+    "bigint": pa.int64(),
+    "real": pa.float32(),
+    "text": pa.string(),
+}
+
+
+# Lost or no connection, a server that stops, starts or is full, a deadlock
+PASSING = {None, "57P01", "57P02", "57P03", "53300", "40P01"}
+# Without a connection there is no SQLSTATE, but the server's own words
+REFUSED = re.compile(r"FATAL: +(password|role|database|no pg_hba)")
+
+
+@dataclass(frozen=True)
+class Database:
+    """Where to load to."""
+
+    host: str
+    port: int
+    name: str
+    user: str
+    password: str = field(repr=False)
+
+    @property
+    def address(self) -> str:
+        login = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
+        return f"postgresql://{login}@{self.host}:{self.port}/{quote(self.name, safe='')}?connect_timeout=10"
+
+
+def replace(database: Database, table: str, month: str, rows: Rows) -> int:
+    """Replace the month's rows, and return their number; readers see the old ones until the new ones are all there."""
+    schema, name = table.split(".")
+    partition = f"{name}_{re.sub(r'[^a-z0-9]+', '_', month)}"
+    new = f"{partition}_new"
+    whole, old, made = _quoted(schema, name), _quoted(schema, partition), _quoted(schema, new)
+    with _connect(database) as connection, connection.cursor() as cursor:
+        # One load of a table at a time; reading goes on
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [f"files_to_database {table}"])
+        columns = _prepare(cursor, whole, rows.columns)
+        cursor.execute(f"CREATE TABLE {made} (LIKE {whole} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
+        cursor.execute(f"ALTER TABLE {made} ALTER COLUMN {MONTH} SET DEFAULT '{month}'")
+        count = _copy(cursor, schema, new, _Typed(rows, columns))
+        # only now the table is locked, for a moment
+        if _is_partition(cursor, old, whole):
+            cursor.execute(f"DROP TABLE {old}")
+        cursor.execute(f"ALTER TABLE {made} RENAME TO {_quoted(partition)}")
+        cursor.execute(f"ALTER TABLE {whole} ATTACH PARTITION {old} FOR VALUES IN ('{month}')")
+        connection.commit()
+    return count
+
+
+@contextmanager
+def _connect(database: Database) -> Iterator[adbc.Connection]:
+    try:
+        with adbc.connect(database.address) as connection:
+            yield connection
+    except adbc.Error as error:
+        message = one_line(error)
+        kind = Unavailable if error.sqlstate in PASSING and not REFUSED.search(message) else LoadError
+        raise kind(f"{database.host}:{database.port}/{database.name}: {message}") from None
+
+
+def _prepare(cursor: adbc.Cursor, table: str, columns: pa.Schema) -> pa.Schema:
+    """Make the table, or add the columns it lacks; returns the types in which its columns are sent."""
+    present = _columns(cursor, table)
+    # a column without values is left out: its type is that of the first file that has some
+    wanted = {column.name: _sql_type(column, table) for column in columns if column.type != pa.null()}
+    if MONTH in wanted:
+        raise LoadError(f"the file has a column {MONTH} of its own, which the table {table} needs to tell months apart")
+    if not present:
+        listed = "".join(f"{_quoted(name)} {type_}, " for name, type_ in wanted.items())
+        cursor.execute(f"CREATE TABLE {table} ({listed}{MONTH} text NOT NULL) PARTITION BY LIST ({MONTH})")
+    else:
+        cursor.execute("SELECT pg_get_partkeydef(to_regclass($1))", [table])
+        if cursor.fetchone() != (f"LIST ({MONTH})",):
+            raise LoadError(f"the table {table} was not made by this flow: move it away, or give another table")
+        for name in [name for name in wanted if name not in present]:
+            cursor.execute(f"ALTER TABLE {table} ADD COLUMN {_quoted(name)} {wanted[name]}")
+    present = _columns(cursor, table)
+    return pa.schema([(name, _sent_as(columns.field(name), present[name], table)) for name in wanted])
+
+
+def _columns(cursor: adbc.Cursor, table: str) -> dict[str, str]:
+    cursor.execute(
+        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
+        "WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped",
+        [table],
+    )
+    return dict(cursor.fetchall())
+
+
+def _is_partition(cursor: adbc.Cursor, partition: str, table: str) -> bool:
+    cursor.execute(
+        "SELECT 1 FROM pg_inherits WHERE inhrelid = to_regclass($1) AND inhparent = to_regclass($2)",
+        [partition, table],
+    )
+    return cursor.fetchone() is not None
+
+
+class _Typed:
+    """The rows in the types of the table. The driver hides what goes wrong while it reads them: `error` keeps it."""
+
+    def __init__(self, rows: Rows, columns: pa.Schema) -> None:
+        self._rows, self.columns = rows, columns
+        self.error: LoadError | None = None
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        try:
+            for batch in self._rows.batches():
+                yield pa.RecordBatch.from_arrays(
+                    [self._cast(batch, column) for column in self.columns], self.columns.names
+                )
+        except LoadError as error:
+            self.error = error
+            raise
+
+    def _cast(self, batch: pa.RecordBatch, column: pa.Field) -> pa.Array:
+        try:
+            return batch[column.name].cast(column.type)
+        except pa.ArrowInvalid as error:
+            raise LoadError(
+                f"{self._rows.path.name}: column {column.name}: {one_line(error)}; the table has another type than the "
+                f"file: ALTER TABLE … ALTER COLUMN {column.name} TYPE … makes it wider"
+            ) from None
+
+
+def _copy(cursor: adbc.Cursor, schema: str, table: str, rows: _Typed) -> int:
+    reader = pa.RecordBatchReader.from_batches(rows.columns, rows)
+    try:
+        return cursor.adbc_ingest(table, reader, mode="append", db_schema_name=schema)
+    except adbc.Error:
+        if rows.error:
+            raise rows.error from None
+        raise
+
+
+def _sql_type(column: pa.Field, table: str) -> str:
+    if pa.types.is_decimal(column.type):
+        # as many digits as Arrow can hold: a later file may have other ones
+        if column.type.precision == 38:
+            return "numeric"
+        return f"numeric({column.type.precision},{column.type.scale})"
+    if column.type not in TYPES:
+        raise LoadError(f"column {column.name} is of type {column.type}, which has no place in the table {table}")
+    return TYPES[column.type]
+
+
+def _sent_as(column: pa.Field, type_: str, table: str) -> pa.DataType:
+    """The type in which the driver has to send a column for the type that it has in the table."""
+    if numeric := re.fullmatch(r"numeric\((\d+),(\d+)\)", type_):
+        precision, scale = map(int, numeric.groups())
+        return pa.decimal128(precision, scale) if precision <= 38 else pa.decimal256(precision, scale)
+    if type_ == "numeric":
+        return column.type if pa.types.is_decimal(column.type) else pa.decimal128(38, 0)
+    if type_ not in SENT_AS:
+        raise LoadError(f"the table {table} has the column {column.name} as {type_}, which this flow cannot fill")
+    return SENT_AS[type_]
+
+
+def _quoted(*names: str) -> str:
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names)

@@ -1,0 +1,158 @@
+"""Parquet, CSV and gzipped CSV as a stream of Arrow batches, with the types of the whole file."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as csv
+import pyarrow.parquet as parquet
+
+from errors import FileError, LoadError, one_line
+
+BATCH_ROWS = 16_384
+BLOCK_BYTES = 8 * 1024 * 1024
+
+# From narrow to wide: what all values of a CSV column are written like. Text is what keeps them in any case, such as
+# numbers that begin with a zero or have more digits than a type holds.
+DECIMAL = pa.decimal128(38, 18)
+PATTERNS = {
+    pa.bool_(): r"^(true|false|True|False|TRUE|FALSE)$",
+    pa.int64(): r"^(0|-?[1-9][0-9]{0,17})$",
+    DECIMAL: r"^-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?$",
+    pa.float64(): r"^-?(0|[1-9][0-9]{0,14})(\.[0-9]+)?([eE][+-]?[0-9]+)?$",
+    pa.date32(): r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+    pa.timestamp("us"): r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?$",
+    pa.timestamp("us", "UTC"): r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$",
+}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A file's columns, by their names in lower case, and its rows."""
+
+    path: Path
+    columns: pa.Schema
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        with _readable(self.path):
+            for batch in _batches(self.path, self.columns.types):
+                yield pa.RecordBatch.from_arrays(batch.columns, schema=self.columns)
+
+
+def open_rows(path: Path) -> Rows:
+    """The file's rows; of a CSV file all values are looked at, for what the first ones do not tell."""
+    with _readable(path):
+        if path.suffix == ".parquet":
+            with parquet.ParquetFile(path) as file:
+                _check_names(path, file.schema_arrow.names)
+                columns = [(column.name.lower(), _plain(column.type)) for column in file.schema_arrow]
+        elif re.search(r"\.csv(\.gz)?$", path.name):
+            columns = _csv_columns(path)
+        else:
+            raise LoadError(f"address: {path.name} is neither .parquet, .csv nor .csv.gz")
+    return Rows(path, pa.schema(columns))
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise FileError(f"{path.name} cannot be read: {one_line(error)}") from error
+
+
+def _check_names(path: Path, names: list[str]) -> None:
+    names = [name.lower() for name in names]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise LoadError(f"{path.name}: several columns are called {', '.join(twice)}, in lower case")
+
+
+def _plain(type_: pa.DataType) -> pa.DataType:
+    """A type of Parquet as a database has it."""
+    if pa.types.is_dictionary(type_):
+        return _plain(type_.value_type)
+    if pa.types.is_timestamp(type_):
+        return pa.timestamp("us", type_.tz and "UTC")
+    if pa.types.is_time(type_):
+        return pa.time64("us")
+    plain = {pa.large_string(): pa.string(), pa.string_view(): pa.string(), pa.large_binary(): pa.binary()}
+    return plain.get(type_, type_)
+
+
+def _batches(path: Path, types: list[pa.DataType]) -> Iterator[pa.RecordBatch]:
+    if path.suffix == ".parquet":
+        with parquet.ParquetFile(path) as file:
+            schema = pa.schema(list(zip(file.schema_arrow.names, types, strict=True)))
+            for batch in file.iter_batches(BATCH_ROWS):
+                yield batch.cast(schema)
+    else:
+        with _open_csv(path, dict(zip(_csv_names(path), types, strict=True))) as reader:
+            yield from reader
+
+
+def _open_csv(path: Path, types: dict[str, pa.DataType] | None = None) -> csv.CSVStreamingReader:
+    return csv.open_csv(
+        path,
+        csv.ReadOptions(block_size=BLOCK_BYTES),
+        csv.ParseOptions(newlines_in_values=True),
+        csv.ConvertOptions(
+            column_types=types,
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+
+
+def _csv_names(path: Path) -> list[str]:
+    with _open_csv(path) as reader:
+        return reader.schema.names
+
+
+@dataclass
+class _Column:
+    """What is known of a CSV column after some of its values."""
+
+    fitting: list[pa.DataType] = field(default_factory=lambda: list(PATTERNS))
+    places: int = 0
+    empty: bool = True
+
+    def look_at(self, values: pa.Array) -> None:
+        self.empty &= not len(values)
+        self.fitting = [type_ for type_ in self.fitting if _fits(values, type_)]
+        if DECIMAL in self.fitting:
+            fraction = pc.struct_field(pc.extract_regex(values, r"\.(?P<fraction>[0-9]+)$"), "fraction")
+            self.places = max(self.places, pc.max(pc.utf8_length(fraction)).as_py() or 0)
+
+    @property
+    def type(self) -> pa.DataType:
+        if self.empty:
+            return pa.null()
+        if not self.fitting:
+            return pa.string()
+        return pa.decimal128(38, self.places) if self.fitting[0] == DECIMAL else self.fitting[0]
+
+
+def _csv_columns(path: Path) -> list[tuple[str, pa.DataType]]:
+    names = _csv_names(path)
+    _check_names(path, names)
+    columns = {name: _Column() for name in names}
+    with _open_csv(path, dict.fromkeys(columns, pa.string())) as reader:
+        for batch in reader:
+            for name, column in columns.items():
+                column.look_at(batch[name].drop_null())
+    return [(name.lower(), column.type) for name, column in columns.items()]
+
+
+def _fits(values: pa.Array, type_: pa.DataType) -> bool:
+    if pc.all(pc.match_substring_regex(values, PATTERNS[type_])).as_py() is False:
+        return False
+    try:
+        pc.cast(values, type_)
+    except pa.ArrowInvalid:
+        return False
+    return True

@@ -1,0 +1,127 @@
+"""The whole flow as a process of its own, also one that is killed."""
+
+# ruff: noqa: S608 - the queries are written here
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+ROWS = 1_500_000
+
+
+def parquet_bytes(rows):
+    file = io.BytesIO()
+    parquet.write_table(pa.table({"id": range(rows), "text": [f"ride {number}" for number in range(rows)]}), file)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="session")
+def prefect_home(tmp_path_factory):
+    """The state of the servers that Prefect starts for the runs; making it anew takes long."""
+    return tmp_path_factory.mktemp("prefect")
+
+
+@pytest.fixture
+def start(database, table, web, tmp_path, prefect_home):
+    """Start the flow in a process group of its own, for January of the taxis the web server has."""
+    running = []
+
+    def run(**parameters):
+        parameters = {
+            "year": 2024,
+            "months": [1],
+            "address": web.address + "/{colour}_{year}-{month:02}.parquet",
+            "table": table,
+            "db_host": database.host,
+            "db_port": database.port,
+            "db_database": database.name,
+            "cache": str(tmp_path / "cache"),
+        } | parameters
+        secret = json.dumps({"user": database.user, "password": database.password})
+        running.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "flow", json.dumps(parameters)],
+                cwd=PROJECT,
+                env=os.environ
+                | {
+                    "SECRET_TARGET_POSTGRES": secret,
+                    "PREFECT_HOME": str(prefect_home),
+                    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+                    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+                },
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+        )
+        return running[-1]
+
+    yield run
+    for process in running:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def wait_for(condition, process, limit=120):
+    end = time.monotonic() + limit
+    while not condition():
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < end, "the condition did not come true"
+        time.sleep(0.05)
+
+
+def test_a_run_that_is_killed_while_it_loads_leaves_the_old_rows_and_the_next_one_mends_it(start, web, table, sql):
+    web.files["/yellow_2024-01.parquet"] = parquet_bytes(1000)
+    first = start()
+    said, _ = first.communicate(timeout=180)
+    assert first.returncode == 0, said
+    assert sql(f"SELECT count(*) FROM {table}") == [(1000,)]
+
+    # the city publishes the month again, under another name
+    web.files["/new/yellow_2024-01.parquet"] = parquet_bytes(ROWS)
+    renewed = {"address": web.address + "/new/{colour}_{year}-{month:02}.parquet"}
+    killed = start(**renewed)
+    wait_for(lambda: sql("SELECT 1 FROM pg_stat_progress_copy WHERE tuples_processed > 0"), killed)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert sql(f"SELECT count(*) FROM {table}") == [(1000,)]
+
+    again = start(**renewed)
+    said, _ = again.communicate(timeout=300)
+    assert again.returncode == 0, said
+    assert sql(f"SELECT count(*), count(DISTINCT id), min(_month) FROM {table}") == [(ROWS, ROWS, "yellow/2024-01")]
+    assert web.asked["/new/yellow_2024-01.parquet"] == 1
+
+
+def test_a_month_that_is_not_published_fails_the_run_in_one_line(start):
+    process = start()
+    said, _ = process.communicate(timeout=180)
+    assert process.returncode == 1
+    assert re.search(
+        r"^errors\.LoadError: http://\S+/yellow_2024-01\.parquet: 404 Not Found; is the month published\? "
+        "If so, correct address, colour, year or months$",
+        said,
+        re.MULTILINE,
+    )
+
+
+def test_a_broken_download_is_not_kept(start, web, table, sql, tmp_path):
+    web.files["/yellow_2024-01.parquet"] = b"<html>please sign in</html>"
+    process = start()
+    said, _ = process.communicate(timeout=180)
+    assert process.returncode == 1
+    assert re.search(r"^errors\.FileError: \S+yellow_2024-01\.parquet cannot be read: .+$", said, re.MULTILINE)
+    assert list((tmp_path / "cache").iterdir()) == []
+    assert sql(f"SELECT to_regclass('{table}')::text") == [(None,)]

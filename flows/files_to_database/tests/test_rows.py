@@ -1,0 +1,104 @@
+import gzip
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+
+from errors import FileError, LoadError
+from rows import BATCH_ROWS, open_rows
+
+
+def read(path):
+    rows = open_rows(path)
+    return pa.Table.from_batches(rows.batches(), rows.columns)
+
+
+@pytest.fixture
+def csv(tmp_path):
+    def write(text, name="a.csv"):
+        path = tmp_path / name
+        path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("texts", "type_", "values"),
+    [
+        (("1", "", "-20"), pa.int64(), [1, None, -20]),
+        (("1", "2.50", "-0.125"), pa.decimal128(38, 3), [Decimal("1"), Decimal("2.5"), Decimal("-0.125")]),
+        (("1e5", "0.5"), pa.float64(), [100000.0, 0.5]),
+        (("true", "False"), pa.bool_(), [True, False]),
+        (("2024-02-29",), pa.date32(), [date(2024, 2, 29)]),
+        (("2024-02-30",), pa.string(), ["2024-02-30"]),
+        (("2024-03-31 02:30:00.000001",), pa.timestamp("us"), [datetime(2024, 3, 31, 2, 30, 0, 1)]),
+        (("2024-03-31T02:30:00Z",), pa.timestamp("us", "UTC"), [datetime(2024, 3, 31, 2, 30, tzinfo=UTC)]),
+        (("007", "12"), pa.string(), ["007", "12"]),
+        (("9" * 19, "1"), pa.string(), ["9" * 19, "1"]),
+        (("None", "NULL", '""', "", "NaN", '"a,b"', '"two\nlines"'), pa.string(), None),
+        (("", ""), pa.null(), [None, None]),
+    ],
+)
+def test_a_csv_column_has_the_type_of_all_its_values(csv, texts, type_, values):
+    table = read(csv("id,Value\n" + "".join(f"{number},{text}\n" for number, text in enumerate(texts))))
+    assert table.schema.field("value").type == type_
+    assert table["value"].to_pylist() == (values or ["None", "NULL", "", None, "NaN", "a,b", "two\nlines"])
+
+
+def test_the_last_value_counts_as_much_as_the_first(csv, monkeypatch):
+    monkeypatch.setattr("rows.BLOCK_BYTES", 1000)
+    table = read(csv("a\n" + "1\n" * 10_000 + "1.5\n", "a.csv.gz"))
+    assert table.schema.field("a").type == pa.decimal128(38, 1)
+    assert table.num_rows == 10_001
+
+
+def test_parquet_keeps_its_types(tmp_path):
+    table = pa.table(
+        {
+            "VendorID": pa.array([1, None], pa.int32()),
+            "at": pa.array([datetime(2024, 1, 1), None], pa.timestamp("ns")),
+            "price": pa.array([Decimal("-1.10"), None], pa.decimal128(12, 2)),
+            "kind": pa.array(["a", "a"]).dictionary_encode(),
+            "fee": pa.nulls(2),
+        }
+    )
+    parquet.write_table(table, tmp_path / "a.parquet")
+    result = read(tmp_path / "a.parquet")
+    assert result.schema.types == [pa.int32(), pa.timestamp("us"), pa.decimal128(12, 2), pa.string(), pa.null()]
+    assert result.to_pylist() == [{name.lower(): value for name, value in row.items()} for row in table.to_pylist()]
+
+
+def test_batches_are_small(tmp_path):
+    parquet.write_table(pa.table({"a": range(3 * BATCH_ROWS)}), tmp_path / "a.parquet")
+    assert max(batch.num_rows for batch in open_rows(tmp_path / "a.parquet").batches()) <= BATCH_ROWS
+
+
+def damaged(path, data):
+    path.write_bytes(data)
+    return path
+
+
+def test_a_broken_file_is_said_to_be_broken(csv, tmp_path):
+    whole = csv("a\n" + "".join(f"{number}\n" for number in range(100_000)), "a.csv.gz").read_bytes()
+    parquet.write_table(pa.table({"a": [str(number) for number in range(100_000)]}), tmp_path / "a.parquet")
+    rows = (tmp_path / "a.parquet").read_bytes()
+    middle = len(rows) // 2
+    for path in (
+        damaged(tmp_path / "cut.csv.gz", whole[: len(whole) // 2]),
+        damaged(tmp_path / "text.csv.gz", b"<html>not found</html>"),
+        damaged(tmp_path / "cut.parquet", rows[:middle]),
+        damaged(tmp_path / "hole.parquet", rows[:middle] + bytes(5000) + rows[middle + 5000 :]),
+        damaged(tmp_path / "empty.csv", b""),
+        damaged(tmp_path / "ragged.csv", b"a,b\n1\n"),
+    ):
+        with pytest.raises(FileError, match=f"^{path.name} cannot be read: .+$"):
+            read(path)
+
+
+@pytest.mark.parametrize(("text", "name"), [("a,A\n1,2\n", "a.csv"), ("a\n1\n", "a.txt")])
+def test_files_that_cannot_be_a_table(csv, text, name):
+    with pytest.raises(LoadError, match=r"several columns are called a|neither .parquet, .csv nor .csv.gz"):
+        open_rows(csv(text, name))
