@@ -5,18 +5,32 @@ users, grants, compute, integrations) is accepted and ignored. Any user and any 
 """
 
 import os
+import re
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import wraps
 from io import StringIO
 from pathlib import Path
 
+import duckdb
 import fakesnow.copy_into
+import fakesnow.cursor
 import fakesnow.server
 import uvicorn
 from adlfs import AzureBlobFileSystem
+from duckdb import DuckDBPyConnection
 from fakesnow.copy_into import ReadCSV
+from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.instance import FakeSnow
+from snowflake.connector.errors import ProgrammingError
 from snowflake.connector.util_text import split_statements
-from sqlglot import Expr
+from sqlglot import Expr, exp, parse_one
 
+NOT_ABORTING = (
+    "If you would like to continue loading when an error is encountered, use other values such as 'SKIP_FILE' or "
+    "'CONTINUE' for the ON_ERROR option. For more information on loading options, please run 'info loading_data' in a "
+    "SQL client."
+)
 ONLY_ON_A_REAL_ACCOUNT = [
     r"^\s*use\s+role",
     r"^\s*(create|alter)\s+(or\s+replace\s+)?(role|user|warehouse|storage\s+integration)",
@@ -35,14 +49,68 @@ class AzureStage(AzureBlobFileSystem):
         return rest if slash and host.endswith(".blob.core.windows.net") else f"{host}{slash}{rest}"
 
 
+# The types of the columns that the COPY INTO at work loads.
+copied_types: ContextVar[list[str]] = ContextVar("copied_types")
+
+
 class ReadSnowflakeCSV(ReadCSV):
-    """In Snowflake only an empty field is null; a quoted empty text is a text. fakesnow makes both null."""
+    """CSV as Snowflake reads it: the columns of the table, no more and no fewer, each as the type it has there.
+
+    fakesnow guesses the types and drops what is too much. In Snowflake only an empty field is null, a quoted empty text
+    is a text; fakesnow makes both null.
+    """
 
     def read_expression(self, url: str) -> Expr:
         """The table function call that reads the file."""
         call = super().read_expression(url)
-        call.append("expressions", self.make_eq("allow_quoted_nulls", False))
+        options = {"auto_detect": False, "sep": self.sep, "escape": '"', "allow_quoted_nulls": False}
+        for option, value in options.items():
+            call.append("expressions", self.make_eq(option, value))
+        columns = ", ".join(f"'column{number}': '{kind}'" for number, kind in enumerate(copied_types.get()))
+        call.append("expressions", parse_one(f"columns = {{{columns}}}", read="duckdb"))
         return call
+
+
+def copying(copy_into: Callable) -> Callable:
+    """COPY INTO that reads as the table's types, and whose errors tell file and line as Snowflake's do."""
+
+    @wraps(copy_into)
+    def wrapper(duck: DuckDBPyConnection, database: str, schema: str, copy: exp.Copy, *more: object) -> str:
+        table = fakesnow.copy_into._extract_table(copy.this)
+        types = {name: kind for name, kind, *_ in duck.execute(f"describe {table.sql('duckdb')}").fetchall()}
+        copied_types.set([types[column.name] for column in copy.this.expressions] or list(types.values()))
+        try:
+            return copy_into(duck, database, schema, copy, *more)
+        except (duckdb.Error, ProgrammingError) as error:
+            raise in_snowflakes_words(error) from None
+
+    return wrapper
+
+
+def in_snowflakes_words(error: Exception) -> Exception:
+    """The error of a COPY INTO as Snowflake words it."""
+    message = str(error)
+    if missing := re.search(r'No files found that match the pattern "(.*?)"', message):
+        return ProgrammingError(
+            f"Remote file '{missing[1]}' was not found. There are several potential causes.", 91016, "22000"
+        )
+    if invalid := re.search(r"CSV Error on Line: (\d+)\nOriginal Line:.*?\n(.*?)\n.*?file = (\S+)", message, re.DOTALL):
+        line, cause, file = invalid.groups()
+        return ProgrammingError(f"{cause}\n  File '{file}', line {line}\n  {NOT_ABORTING}", 100038, "22018")
+    return error
+
+
+def answering(execute: Callable) -> Callable:
+    """Statements that fail. fakesnow answers 500 to most, at which a client asks the same again and again."""
+
+    @wraps(execute)
+    def wrapper(self: FakeSnowflakeCursor, *arguments: object, **named: object) -> FakeSnowflakeCursor:
+        try:
+            return execute(self, *arguments, **named)
+        except duckdb.Error as error:
+            raise ProgrammingError(str(error).split("\n")[0], 100000, "22000") from error
+
+    return wrapper
 
 
 def warehouse(folder: Path, blob_connection_string: str) -> FakeSnow:
@@ -71,6 +139,8 @@ def main() -> None:
     snow = warehouse(Path(os.environ.get("DATA_DIR", "/var/lib/warehouse")), os.environ["BLOB_CONNECTION_STRING"])
     set_up(snow, Path(os.environ["SETUP_SQL"]), {"storage_account": "devstoreaccount1"})
     fakesnow.copy_into.ReadCSV = ReadSnowflakeCSV
+    fakesnow.cursor.copy_into = copying(fakesnow.cursor.copy_into)
+    FakeSnowflakeCursor.execute = answering(FakeSnowflakeCursor.execute)
     fakesnow.server.shared_fs = snow
     uvicorn.run(fakesnow.server.app, host="0.0.0.0", port=int(os.environ.get("PORT", "8084")))  # noqa: S104
 

@@ -18,6 +18,8 @@ import httpx
 from pydantic import BaseModel, Field, ValidationError
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from report import fields
+
 # They log whole addresses, and an address may carry a key (`code=`, `sig=`).
 for name in ("httpx", "httpcore"):
     logging.getLogger(name).setLevel(logging.WARNING)
@@ -91,7 +93,8 @@ class ExportFunction:
 
     def export(self, *, export_id: str, dataset: str, logical_date: date, file_format: str) -> Manifest:
         """Export a dataset as of a day, or attach to the export that has this id; gives the manifest."""
-        self._deadline = time.monotonic() + self._time_limit
+        started = time.monotonic()
+        self._deadline = started + self._time_limit
         asked = {
             "export_id": export_id,
             "dataset": dataset,
@@ -104,6 +107,16 @@ class ExportFunction:
             raise FunctionError(
                 f"the function's manifest is of another export: {', '.join(differing)} differ from what was asked"
             )
+        self._logger.info(
+            "export finished %s",
+            fields(
+                **asked,
+                files=len(manifest.files),
+                rows=manifest.rows,
+                bytes=sum(file.bytes for file in manifest.files),
+                seconds=time.monotonic() - started,
+            ),
+        )
         return manifest
 
     def _final_answer(self, response: httpx.Response) -> object:
@@ -126,8 +139,9 @@ class ExportFunction:
                     f"the function answered {response.status_code} with neither statusQueryGetUri nor Location: "
                     "is the secret azure-function-url the address of the export function?"
                 )
-            self._logger.info("The export is %s", status or "accepted")
-            self._wait(_retry_after(response) or POLL_SECONDS, status or "accepted")
+            seconds = _retry_after(response) or POLL_SECONDS
+            self._logger.info("export waited for %s", fields(status=status or "accepted", asking_again_in=seconds))
+            self._wait(seconds, status or "accepted")
             # The status address carries its own code. The function's key is for the function alone.
             response = self._request("GET", address)
 
@@ -189,7 +203,9 @@ class ExportFunction:
             raise FunctionError(self._redacted(f"the function's manifest is not understood: {wrong}")) from None
 
     def _redacted(self, text: str) -> str:
-        return re.sub(r"\b(code|sig)=[^&\s\"']+", r"\1=***", text.replace(self._key, "***"))
+        """One line, without the key and without what addresses carry."""
+        text = " ".join(text.replace(self._key, "***").split())
+        return re.sub(r"\b(code|sig)=[^&\s\"']+", r"\1=***", text)
 
 
 def _json(response: httpx.Response) -> object:

@@ -1,4 +1,8 @@
-"""The flow's secrets: an environment variable `SECRET_<NAME>` where there is one, else the Prefect Secret block."""
+"""The flow's secrets: an environment variable `SECRET_<NAME>` where there is one, else the Prefect Secret block.
+
+The blocks of prefect-snowflake stay out: dbt's profile needs the same values as the connector, so they would have to be
+taken out of the blocks again, at the cost of four packages and of a second place to keep the key pair in.
+"""
 
 import json
 import logging

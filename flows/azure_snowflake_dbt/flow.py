@@ -4,17 +4,19 @@ import json
 import shutil
 import sys
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Literal
 
-import snowflake.connector
 from prefect import flow, get_run_logger, runtime, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.settings import get_current_settings
 
 import credentials
 from azure_function import ExportFunction, Manifest
-from copy_into import Load
+from copy_into import Load, OnError
+from report import Summary
+from snowflake_session import connect
 
 
 @flow
@@ -24,6 +26,8 @@ def azure_snowflake_dbt(
     file_format: Literal["csv", "json", "parquet"] = "csv",
     target_table: str = "RAW.ORDERS",
     stage: str = "RAW.EXPORTS",
+    on_error: OnError = "abort_statement",
+    allow_rejected_rows: bool = False,
     dbt_schema: str = "ANALYTICS",
     time_limit: int = 3600,
 ) -> None:
@@ -35,14 +39,23 @@ def azure_snowflake_dbt(
         file_format: the format of the files between the function and the warehouse.
         target_table: the table, as schema.table, whose rows of that day are replaced; the models read it.
         stage: the Snowflake stage, as schema.stage, of the container that the function writes to.
+        on_error: what COPY INTO does with a row it cannot read: stop, leave the row out, or leave its file out.
+        allow_rejected_rows: load the day without the rows left out. By default the run shows them and fails.
         dbt_schema: the schema in which the models are built.
-        time_limit: seconds the export may take.
+        time_limit: seconds that the export may take, and each statement of the load.
     """
     day = logical_date or (runtime.flow_run.scheduled_start_time or datetime.now(UTC)).date()
+    summary = Summary(f"{dataset}, {day.isoformat()}")
+
     manifest = call_function(day, dataset, file_format, time_limit)
-    rows = load(manifest, target_table, stage)
-    nodes = build_models(target_table, dbt_schema)
-    summarise(manifest, target_table, rows, dbt_schema, nodes)
+    summary.step("Azure Function", f"{len(manifest.files)} {file_format} files, {manifest.rows} rows")
+
+    loaded = load(manifest, target_table, stage, on_error, allow_rejected_rows, time_limit)
+    summary.step("COPY INTO", f"{loaded.rows} rows in {target_table}, {loaded.rejected} rejected; {loaded.files}")
+    summary.warnings += loaded.warnings
+
+    summary.step("dbt build", build_models(target_table, dbt_schema, loaded.state))
+    create_markdown_artifact(key="azure-snowflake-dbt-summary", markdown=summary.markdown())
 
 
 @task
@@ -51,80 +64,87 @@ def call_function(day: date, dataset: str, file_format: str, time_limit: int) ->
     # The same id on every retry of this flow run, so that the function never exports twice.
     export_id = f"{runtime.flow_run.id}-{day.isoformat()}"
     url, key = credentials.secret("azure-function-url"), credentials.secret("azure-function-key")
-    logger = get_run_logger()
-    with ExportFunction(url, key, time_limit, logger) as function:
-        manifest = function.export(export_id=export_id, dataset=dataset, logical_date=day, file_format=file_format)
-    logger.info("%s files, %s rows exported to %s", len(manifest.files), manifest.rows, manifest.path)
-    return manifest
+    with ExportFunction(url, key, time_limit, get_run_logger()) as function:
+        return function.export(export_id=export_id, dataset=dataset, logical_date=day, file_format=file_format)
+
+
+@dataclass
+class Loaded:
+    """What the load left: rows of the day, rows left out, and the state of the table the models read."""
+
+    rows: int
+    rejected: int
+    state: str
+    warnings: list[str]
+    files: str  # where to read what became of each file
 
 
 @task
-def load(manifest: Manifest, target_table: str, stage: str) -> int:
+def load(
+    manifest: Manifest, target_table: str, stage: str, on_error: OnError, allow_rejected: bool, time_limit: int
+) -> Loaded:
     """COPY the files into Snowflake and replace the day's rows."""
     logger = get_run_logger()
-    with closing(connect()) as connection:
-        this_load = Load(connection, manifest, logger, target=target_table, stage=stage)
+    warnings = []
+    tag = json.dumps({"flow_run": runtime.flow_run.name})
+    with closing(connect(credentials.snowflake(logger), query_tag=tag, time_limit=time_limit)) as session:
+        this_load = Load(session, manifest, logger, target=target_table, stage=stage, on_error=on_error)
+        # A retry of the flow run after a failure further on: what is loaded stays, and with it what was built on it.
+        if this_load.done_before():
+            return Loaded(manifest.rows, 0, this_load.state(), warnings, "loaded by an earlier try of this run")
+
         files = this_load.copy()
-        create_table_artifact(
+        artifact = create_table_artifact(
             key="azure-snowflake-dbt-files",
             table=[file.row() for file in files],
             description=f"Files copied for {target_table}, {manifest.logical_date.isoformat()}",
         )
-        this_load.reconcile(files)
-        rows = this_load.replace_partition()
-    if not rows:
-        logger.warning("The export of %s is empty: so is this day in %s now", manifest.logical_date, target_table)
-    return rows
+        if rejected := this_load.rejected_rows():
+            create_table_artifact(
+                key="azure-snowflake-dbt-rejected-rows",
+                table=rejected,
+                description=f"The first rows rejected for {target_table}, {manifest.logical_date.isoformat()}",
+            )
+        counts = this_load.reconcile(files, allow_rejected=allow_rejected)
+        rows = this_load.replace_partition(counts.staged)
+        if counts.rejected:
+            warnings.append(f"{counts.rejected} of {manifest.rows} rows were rejected and are not in {target_table}")
+        if not rows:
+            warnings.append(f"No row was loaded for {manifest.logical_date}: the day is empty in {target_table} now")
+        for warning in warnings:
+            logger.warning(warning)
+        link = f"[file by file](/artifacts/artifact/{artifact})"
+        return Loaded(rows, counts.rejected, this_load.state(), warnings, link)
 
 
 @task
-def build_models(target_table: str, dbt_schema: str) -> int:
+def build_models(target_table: str, dbt_schema: str, data: str) -> str:
     """Run `dbt build`; a failed model or test fails the run."""
     import dbt_build  # here, because dbt takes seconds to import and sets up logging of its own
 
+    logger = get_run_logger()
     schema, table = target_table.split(".")
-    folder = get_current_settings().home / "dbt" / str(runtime.flow_run.id)
-    results = dbt_build.build(
+    folders = get_current_settings().home / "dbt"
+    folder = folders / str(runtime.flow_run.id)
+    dbt_build.prune(folders)
+    built = dbt_build.build(
         folder,
-        credentials.snowflake(get_run_logger()),
+        credentials.snowflake(logger),
         schema=dbt_schema,
         variables={"raw_schema": schema, "orders_table": table},
+        data=data,
+        logger=logger,
     )
-    create_table_artifact(
+    artifact = create_table_artifact(
         key="azure-snowflake-dbt-results",
-        table=[result.row() for result in results],
-        description=f"dbt build in {dbt_schema}",
+        table=[result.row() for result in built.results],
+        description=f"dbt in {dbt_schema}",
     )
-    dbt_build.check(results)
-    shutil.rmtree(folder)  # after a failure it stays, for whoever looks into it
-    return len(results)
-
-
-def summarise(manifest: Manifest, target_table: str, rows: int, dbt_schema: str, nodes: int) -> None:
-    """Say in one artifact what the run did."""
-    create_markdown_artifact(
-        key="azure-snowflake-dbt-summary",
-        markdown=f"""\
-# {manifest.dataset}, {manifest.logical_date.isoformat()}
-
-| step | result |
-|---|---|
-| Azure Function | {len(manifest.files)} {manifest.format} files, {manifest.rows} rows |
-| COPY INTO | {rows} rows in {target_table} |
-| dbt build | {nodes} models and tests passed in {dbt_schema} |
-
-Export `{manifest.export_id}`
-""",
-    )
-
-
-def connect() -> snowflake.connector.SnowflakeConnection:
-    """Open a Snowflake session that carries the flow run's name as its query tag."""
-    tag = json.dumps({"flow_run": runtime.flow_run.name})
-    return snowflake.connector.connect(
-        **credentials.snowflake(get_run_logger()),
-        session_parameters={"QUERY_TAG": tag, "CLIENT_TELEMETRY_ENABLED": False},
-    )
+    dbt_build.check(built.results)
+    shutil.rmtree(folder)  # after a failure it stays: for a retry, and for whoever looks into it
+    left = " that an earlier try had left" if built.retried else ""
+    link = f"[node by node](/artifacts/artifact/{artifact})"
+    return f"{len(built.results)} models and tests{left} passed in {dbt_schema}; {link}"
 
 
 if __name__ == "__main__":

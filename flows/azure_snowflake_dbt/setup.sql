@@ -5,7 +5,8 @@
 use role accountadmin;
 
 create warehouse if not exists shop_wh
-    warehouse_size = xsmall auto_suspend = 60 initially_suspended = true;
+    warehouse_size = xsmall auto_suspend = 60 initially_suspended = true
+    statement_timeout_in_seconds = 3600;  -- by default a statement of dbt that hangs is paid for two days
 
 create database if not exists shop;
 create schema if not exists shop.raw;

@@ -1,7 +1,6 @@
-"""What the tests share: the project on the import path, and an Azure Function that answers as told."""
+"""What the tests share: an Azure Function that answers as told."""
 
 import json
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -9,7 +8,6 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[1]
-sys.path.insert(0, str(PROJECT))
 
 
 class ScriptedFunction:

@@ -128,6 +128,8 @@ def test_no_connection(function, call):
     with pytest.raises(FunctionError, match="no answer: ConnectError"):
         call()
     assert len(call.pauses) == ATTEMPTS - 1
+    assert all(pause <= 2**number for number, pause in enumerate(call.pauses)), "no exponential backoff"
+    assert len(set(call.pauses)) == len(call.pauses), "no jitter"
 
 
 def test_202_without_an_address(function, call):

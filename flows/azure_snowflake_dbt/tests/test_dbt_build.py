@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 
 import pytest
 from conftest import PROJECT
@@ -7,7 +8,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from dbt.cli.main import dbtRunner
 
-from dbt_build import DbtError, NodeResult, _environment, _profile, _results, check
+import dbt_build
+from dbt_build import DbtError, NodeResult, _can_retry, _environment, _profile, _results, check, prune
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 DER = KEY.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
@@ -16,10 +18,13 @@ DER = KEY.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 def test_a_failed_node_is_named():
     results = [
         NodeResult("model.shop.stg_orders", "success", 0.1, "SUCCESS 1"),
-        NodeResult("test.shop.unique_stg_orders_order_id", "fail", 0.1, "Got 3 results\nof many"),
+        NodeResult("test.shop.unique_stg_orders_order_id", "fail", 0.1, "Database Error in model\n  Got 3 results"),
         NodeResult("model.shop.daily_sales", "skipped", 0.0, None),
     ]
-    with pytest.raises(DbtError, match=r"1 of 3 nodes failed, 1 skipped: test\.shop\.unique_stg.*: Got 3 results$"):
+    with pytest.raises(
+        DbtError,
+        match=r"1 of 3 nodes failed, 1 skipped: test\.shop\.unique_stg.*: Database Error in model Got 3 results$",
+    ):
         check(results)
     check(results[:1])
 
@@ -32,6 +37,72 @@ def test_results_are_read(tmp_path):
     result = {"unique_id": "model.shop.x", "status": "error", "execution_time": 1.234, "message": "no"}
     path.write_text(json.dumps({"results": [result]}))
     assert _results(path) == [NodeResult("model.shop.x", "error", 1.23, "no")]
+
+
+def write_results(folder, *statuses):
+    """What dbt writes at the end of a try."""
+    result = {"unique_id": "model.shop.x", "execution_time": 1, "message": "no"}
+    results = json.dumps({"results": [result | {"status": status} for status in statuses]})
+    (folder / "target" / "run_results.json").write_text(results)
+
+
+@pytest.fixture
+def failed_try(tmp_path, monkeypatch):
+    """The folder of a try that failed, and the state it was built on."""
+    project = tmp_path / "project"
+    shutil.copytree(PROJECT / "dbt", project)
+    monkeypatch.setattr(dbt_build, "PROJECT", project)
+    state = {"data": "3 rows", "project": dbt_build._digest(project)}
+    folder = tmp_path / "run"
+    (folder / "target").mkdir(parents=True)
+    (folder / dbt_build.STATE).write_text(json.dumps(state))
+    write_results(folder, "success", "fail", "skipped")
+    return folder, state
+
+
+def test_what_an_earlier_try_left_is_taken_up(failed_try):
+    assert _can_retry(*failed_try)
+
+
+def test_after_another_load_all_is_built_anew(failed_try):
+    folder, state = failed_try
+    assert not _can_retry(folder, state | {"data": "4 rows"})
+
+
+def test_after_a_change_of_the_project_all_is_built_anew(failed_try):
+    folder, _ = failed_try
+    (dbt_build.PROJECT / "models" / "marts" / "daily_sales.sql").write_text("select 1 as n")
+    assert not _can_retry(folder, {"data": "3 rows", "project": dbt_build._digest(dbt_build.PROJECT)})
+
+
+@pytest.mark.parametrize("missing", ["target/run_results.json", dbt_build.STATE])
+def test_after_a_killed_try_all_is_built_anew(failed_try, missing):
+    folder, state = failed_try
+    (folder / missing).unlink()
+    assert not _can_retry(folder, state)
+
+
+def test_after_a_try_that_left_nothing_all_is_built_anew(failed_try):
+    folder, state = failed_try
+    write_results(folder, "success", "pass", "warn")
+    assert not _can_retry(folder, state)
+
+
+def test_the_folders_of_old_failures_go_but_for_the_last(tmp_path):
+    now = tmp_path.stat().st_mtime
+    for half_days in range(20):
+        folder = tmp_path / f"{half_days:02}"
+        (folder / "target").mkdir(parents=True)
+        os.utime(folder, (now - half_days * 43200, now - half_days * 43200))
+    prune(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{half_days:02}" for half_days in range(10)]
+    for path in tmp_path.iterdir():
+        os.utime(path, (now, now))
+    for number in range(5):
+        (tmp_path / f"today-{number}").mkdir()
+    prune(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 15, "what is of today may be at work"
+    prune(tmp_path / "none yet")
 
 
 @pytest.mark.parametrize("sign_in", [{"private_key": DER}, {"password": "pw", "role": "R", "host": "h", "port": 8084}])

@@ -1,0 +1,41 @@
+"""A Snowflake session that never waits for ever, and whose refusals are one line."""
+
+import re
+
+import snowflake.connector
+from snowflake.connector import SnowflakeConnection
+from snowflake.connector.errors import Error
+
+LOGIN_SECONDS = 60
+
+
+class SignInError(RuntimeError):
+    """No session; the message says why and holds no secret."""
+
+
+def connect(arguments: dict, *, query_tag: str, time_limit: int) -> SnowflakeConnection:
+    """Open a session. `time_limit` bounds each statement, on the server as in the client.
+
+    Without it the connector asks again for ever while it gets no answer, or one of 5xx.
+    """
+    parameters = {
+        "QUERY_TAG": query_tag,
+        "STATEMENT_TIMEOUT_IN_SECONDS": time_limit,
+        "CLIENT_TELEMETRY_ENABLED": False,
+    }
+    try:
+        return snowflake.connector.connect(
+            **{"login_timeout": LOGIN_SECONDS, "network_timeout": time_limit} | arguments,
+            session_parameters=parameters,
+        )
+    except Error as error:
+        raise SignInError(
+            f"no session with the Snowflake account {arguments['account']} as {arguments['user']}: {one_line(error)}; "
+            "check the secret 'snowflake', and whether the network lets this host reach the account"
+        ) from None
+
+
+def one_line(error: Error) -> str:
+    """What Snowflake said, without its advice on ON_ERROR: that is a parameter of the flow."""
+    message = " ".join((error.raw_msg or error.msg or type(error).__name__).split())
+    return re.sub(r" If you would like to continue loading when an error.*", "", message)
