@@ -51,7 +51,7 @@ help: ## This list
 	@touch $@
 
 lock: .venv/.complete ## Resolve every requirements.in again into its hashed lock
-	@for in in requirements/*.in compose/*.in flows/*/requirements.in flows/*/requirements-dev.in; do \
+	@for in in requirements/*.in compose/*.in bench/*.in flows/*/requirements.in flows/*/requirements-dev.in; do \
 	  echo "$${in%.in}.txt"; ( cd "$$(dirname "$$in")" && name=$$(basename "$$in" .in) && \
 	  uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --python-version 3.11 \
 	    $$([ "$$name" != requirements-dev ] || echo --constraints requirements.txt) "$$name.in" --output-file "$$name.txt" ); done
@@ -112,6 +112,7 @@ down: .venv/.complete ## Remove the lab
 reports := $(CURDIR)/.cache/reports
 pytest = python -m pytest --junitxml=$(reports)/$(1).xml
 projects := $(notdir $(patsubst %/,%,$(dir $(wildcard flows/*/prefect.yaml))))
+live := $(patsubst flows/%/tests/live,%,$(wildcard flows/*/tests/live))
 
 test: ## Everything, on a lab of its own: lint, unit tests, the platform from nothing
 	@rm -rf $(reports)
@@ -154,8 +155,30 @@ test-lab: .venv/.complete ## The platform from nothing on its own lab, twice, an
 
 lab-tests:
 	@$(prefect_env); $(call pytest,lab) tests/host tests/e2e tests/refusals
-	@set -a; . $(LAB_DIR)/flows.env; set +a; cd flows/db_dump && \
-	  $$(python $(CURDIR)/deploy.py python db_dump --dev) -m pytest --junitxml=$(reports)/live.xml tests/live
+	@$(MAKE) $(live:%=test-live-%)
 
-.PHONY: help lock secrets provision plan deploy-flows run env status logs vault up lab ui down
+# The flows against the databases, blob storage, function and warehouse of the lab.
+test-live-%:
+	@set -a; . $(LAB_DIR)/flows.env; set +a; cd flows/$* && \
+	  $$(python $(CURDIR)/deploy.py python $* --dev) -m pytest --junitxml=$(reports)/live-$*.xml tests/live
+
+# --- benchmarks ------------------------------------------------------------------------------------------------------
+benchmarks := postgres-to-parquet parquet-to-postgres mariadb-to-parquet
+
+# Their databases have names of their own too, and are removed at the end.
+bench: $(benchmarks:%=bench-%) ## How fast the dumps are, beside other tools; one of them: make bench-postgres-to-parquet
+	@ansible-playbook compose/bench.yml -e bench_databases_state=absent
+
+bench-%: export LAB_NAME := prefect-bench
+bench-%: export BENCH_ROWS ?= 5000000
+bench-%: .venv/.complete .cache/envs/bench/.complete
+	@mkdir -p $(LAB_DIR) && ansible-playbook compose/bench.yml
+	@PROJECT_PYTHON=$$(python deploy.py python db_dump) PEERS_PYTHON=.cache/envs/bench/bin/python python bench/run.py $*
+
+.cache/envs/bench/.complete: bench/requirements.txt .venv/.complete
+	@uv venv --quiet --clear .cache/envs/bench
+	@uv pip sync --quiet --python .cache/envs/bench/bin/python --require-hashes $<
+	@touch $@
+
+.PHONY: bench help lock secrets provision plan deploy-flows run env status logs vault up lab ui down
 .PHONY: test lint lint-and-unit test-unit test-lab lab-tests

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, Literal
@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as csv
 import pyarrow.parquet as parquet
 
+from background import ahead
 from query import ParameterError
 from storage import Folder
 
@@ -114,7 +115,7 @@ def write_files(
     writers, sinks, total = {}, {}, 0
     with ExitStack() as stack:
 
-        def open_file(subfolder: str) -> None:
+        def open_file(subfolder: str, sample: pa.RecordBatch) -> None:
             if len(sinks) == MOST_FOLDERS:
                 raise ParameterError(
                     f"partition_columns: more than {MOST_FOLDERS} folders in one piece of the query; use a coarser "
@@ -122,15 +123,16 @@ def write_files(
                 )
             path = f"{place}/{subfolder}{name}"
             sinks[path] = _Measured(stack.enter_context(folder.create(path)))
-            writers[subfolder] = path, stack.enter_context(_writer(sinks[path], schema, layout.data_type))
+            writers[subfolder] = path, stack.enter_context(_writer(sinks[path], sample, layout.data_type))
 
-        for number, batch in enumerate(batches, 1):
+        coming = stack.enter_context(closing(ahead(batches)))
+        for number, batch in enumerate(coming, 1):
             if layout.add_timestamp_column:
                 stamp = pa.repeat(pa.scalar(extracted_at, EXTRACTED_AT.type), batch.num_rows)
                 batch = batch.append_column(EXTRACTED_AT, stamp)
             for subfolder, rows in _split(batch, layout):
                 if subfolder not in writers:
-                    open_file(subfolder)
+                    open_file(subfolder, rows)
                 path, writer = writers[subfolder]
                 writer.write_batch(_csv_text(rows) if layout.data_type == "csv" else rows)
                 sinks[path].rows += rows.num_rows
@@ -138,14 +140,17 @@ def write_files(
             progress(number, total)
         if not writers and not layout.partition_columns:
             # a table without rows still has columns
-            open_file("")
+            open_file("", pa.RecordBatch.from_pylist([], schema))
     return [File(path, sink.rows, sink.bytes, sink.sha256) for path, sink in sinks.items()]
 
 
-def _writer(sink: _Measured, schema: pa.Schema, data_type: DataType) -> parquet.ParquetWriter | csv.CSVWriter:
-    if data_type == "parquet":
-        return parquet.ParquetWriter(sink, schema, compression="zstd")
-    return csv.CSVWriter(sink, pa.schema([(field.name, _csv_type(field.type)) for field in schema]))
+def _writer(sink: _Measured, sample: pa.RecordBatch, data_type: DataType) -> parquet.ParquetWriter | csv.CSVWriter:
+    schema = sample.schema
+    if data_type == "csv":
+        return csv.CSVWriter(sink, pa.schema([(field.name, _csv_type(field.type)) for field in schema]))
+    # a dictionary of values that hardly repeat takes time and room
+    repeating = [name for name in schema.names if pc.count_distinct(sample[name]).as_py() * 10 <= sample.num_rows]
+    return parquet.ParquetWriter(sink, schema, compression="zstd", use_dictionary=repeating)
 
 
 def _csv_type(type_: pa.DataType) -> pa.DataType:

@@ -1,4 +1,5 @@
-"""Dump a query of a database to Parquet or CSV files, in pieces, so that a run that broke off goes on where it stopped.
+"""Dump a query of a database to Parquet or CSV files, in pieces, so that a run that broke off goes on where it stopped,
+and load them into another database.
 
 Alone, without a server: `python -m flow '{"db_host": "localhost", "staging_root": "/tmp/dumps"}'`.
 """
@@ -6,25 +7,23 @@ Alone, without a server: `python -m flow '{"db_host": "localhost", "staging_root
 import json
 import os
 import sys
-from contextlib import closing
 from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
-import pyarrow as pa
-from prefect import Task, flow, get_run_logger, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
-from prefect.cache_policies import NO_CACHE
+from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
-from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 from pydantic import Field, PositiveInt
 
-from credentials import database_login
+from credentials import database_login, target_arguments
 from files import DataType, Layout
 from periods import Current, Frequency
 from query import ParameterError, chunk_query, clean, column_list, periods
-from sources import Login, Source, SourceUnavailable, open_source
-from stage import Chunk, DumpMode, Manifest, Record, Table
+from reports import Progress, fields, report
+from sources import Login, open_source
+from stage import Chunk, DumpMode, Table
+from targets import Target, open_target
+from tasks import check_target, describe, load, read_all, read_chunk
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
 
@@ -55,13 +54,15 @@ def db_dump(
     log_number_of_batches: PositiveInt = 100,
     max_concurrency: PositiveInt = 1,
     staging_root: str | None = None,
+    target_type: Literal["postgres", "duckdb", "snowflake"] | None = None,
+    target_secret_path: str | None = None,
 ) -> None:
-    """Dump a query to files.
+    """Dump a query to files, and load them into a database if one is given.
 
     Days begin and end at midnight UTC.
 
     Args:
-        db_type: The kind of database; `mysql` is MariaDB too. `sql_server` and `oracle` are not available yet.
+        db_type: The kind of database; `mysql` is MariaDB too. `sql_server` and `oracle` are not proven against a server.
         db_host: Name or address of the database server.
         db_port: Its port; by default the usual one of db_type.
         db_database: The database on that server.
@@ -73,7 +74,8 @@ def db_dump(
         table_id: The folder of the table, below that of the dataset.
         dump_mode: `overwrite` replaces the table when the whole of the dump is there. `append` adds to it: the pieces
             of break_query_frequency that are not there yet or were not over when they were read, or else all rows.
-        only_staging_dataset: Stage the files, but leave the published table as it is.
+            New columns are added to it, and types that grew are widened.
+        only_staging_dataset: Stage the files, but leave the published table as it is, and load nothing.
         add_timestamp_column: Add the column `_extracted_at`, the time at which reading began.
         partition_columns: Columns, with commas between them, by whose values the files lie in folders. The first one
             is that of the dates below.
@@ -82,13 +84,19 @@ def db_dump(
         break_query_frequency: Cut the query into pieces of this length. Rows without a date are in none of them.
         break_query_start: The first day.
         break_query_end: The last day, which is dumped whole: a date, or `current_day`, `current_month`, `current_year`.
-        retry_dump_upload_attempts: How often a piece is tried again when the database cannot be reached or breaks off.
+        retry_dump_upload_attempts: How often a piece, or the load, is tried again when a database cannot be reached or
+            breaks off.
         batch_size: Rows that are held in memory at a time.
         batch_data_type: The format of the files. CSV knows no types; Parquet keeps them.
         log_number_of_batches: Log progress each time so many batches are written.
-        max_concurrency: Pieces that are read at the same time.
+        max_concurrency: Pieces that are read at the same time, each in a process of its own.
         staging_root: Where the files go, a folder or an fsspec address; by default the environment variable
             DB_DUMP_ROOT, or else the folder `db_dump` in the state directory of the service.
+        target_type: The kind of database to load what is published into, as the table `<dataset_id>.<table_id>`. Views,
+            rights and indexes stay; new columns are added, and types that grew are widened. By default none.
+        target_secret_path: Names the Prefect Secret block with the connection arguments of the target, as JSON: for
+            postgres host, port, dbname, user, password, sslmode …; for duckdb database, the path of its file; for
+            snowflake account, user, private_key (and passphrase), database, warehouse, role …
     """
     log = get_run_logger()
     query = clean(execute_query)
@@ -98,8 +106,9 @@ def db_dump(
     table = Table(staging_root or default_root(), dataset_id, table_id)
     user, password = database_login(infisical_secret_path)
     source = open_source(db_type, Login(db_host, db_database, user, password, db_port, db_charset))
+    target = target_of(target_type, target_secret_path)
 
-    origin = f"{db_type}://{db_host}:{db_port}/{db_database}"
+    name, origin = f"{dataset_id}.{table_id}", f"{db_type}://{db_host}:{db_port}/{db_database}"
     if dump_mode == "append" and not break_query_frequency:
         origin += f"#{flow_run.id}"
     chunks = [
@@ -112,16 +121,16 @@ def db_dump(
     }
     with table.lock():
         schema = describe.with_options(**retrying)(source, query, layout)
-        if dump_mode == "append":
-            table.check_append(chunks, schema)
+        merged = table.columns(dump_mode, chunks, schema)
+        if target:
+            check_target.with_options(**retrying)(target, dataset_id, table_id, merged)
         now = datetime.now(UTC)
         version = table.begin(dump_mode, now)
-        whole = table.whole(version, chunks, now)
+        whole = table.whole(version, chunks, schema, now)
         present = {record.id for record in whole}
         missing = [chunk for chunk in chunks if chunk.id not in present]
-        log.info("%s: %d of %d pieces to read, into version %s", table_id, len(missing), len(chunks), version)
+        log.info("%s: %s", name, fields(pieces=len(chunks), to_read=len(missing), version=version))
 
-        reading = read_chunk.with_options(**retrying)
         common = {
             "table": table,
             "version": version,
@@ -130,63 +139,26 @@ def db_dump(
             "batch_size": batch_size,
             "log_every": log_number_of_batches,
         }
-        records = whole + read_all(missing, reading, common, max_concurrency)
+        progress = Progress(dataset_id, table_id, len(missing))
+        records = whole + read_all(missing, read_chunk.with_options(**retrying), common, max_concurrency, progress)
+        manifest = loaded = None
         if only_staging_dataset:
-            log.info("%s: staged, not published, as only_staging_dataset says", table_id)
-            manifest = None
+            log.info("%s: staged, not published, as only_staging_dataset says", name)
         else:
-            manifest = table.publish(dump_mode, version, query, schema, chunks, records)
-    report(dataset_id, table_id, records, present, manifest)
+            manifest = table.publish(dump_mode, version, query, merged, chunks, records)
+            seconds = round((datetime.now(UTC) - now).total_seconds(), 1)
+            log.info("%s: published %s", name, fields(rows=manifest.rows, bytes=manifest.bytes, seconds=seconds))
+        if manifest and target:
+            loaded = load.with_options(**retrying)(target, table, manifest)
+    report(dataset_id, table_id, records, present, manifest, loaded)
 
 
-@task(cache_policy=NO_CACHE, retry_condition_fn=lambda task, run, state: can_retry(state))
-def describe(source: Source, query: str, layout: Layout) -> pa.Schema:
-    """The query's columns: what is wrong with the login, the query or the partition columns shows here."""
-    schema = source.columns(query)
-    layout.schema(schema)
-    return schema
-
-
-@task(cache_policy=NO_CACHE, retry_condition_fn=lambda task, run, state: can_retry(state))
-def read_chunk(
-    table: Table, version: str, chunk: Chunk, schema: pa.Schema, source: Source, batch_size: int, log_every: int
-) -> Record:
-    """Read one piece of the query into files."""
-    log = get_run_logger()
-
-    def progress(batches: int, rows: int) -> None:
-        if batches % log_every == 0:
-            log.info("%s: %s batches, %s rows", chunk.period or "all rows", f"{batches:,}", f"{rows:,}")
-
-    with closing(source.batches(chunk.query, batch_size)) as batches:
-        record = table.extract(version, chunk, schema, batches, progress)
-    log.info("%s: %s rows in %.1f s", chunk.period or "all rows", f"{record.rows:,}", record.seconds)
-    return record
-
-
-def read_all(chunks: list[Chunk], reading: Task, common: dict, max_concurrency: int) -> list[Record]:
-    """Read the chunks, some at a time. One that fails does not stop the others, whose files then need no second run."""
-    with ThreadPoolTaskRunner(max_workers=max_concurrency) as runner:
-        futures = [
-            runner.submit(
-                reading.with_options(task_run_name=f"read {chunk.period or 'all rows'}"), common | {"chunk": chunk}
-            )
-            for chunk in chunks
-        ]
-        results = [future.result(raise_on_failure=False) for future in futures]
-    failed = [(chunk, result) for chunk, result in zip(chunks, results, strict=True) if isinstance(result, Exception)]
-    if failed:
-        chunk, error = failed[0]
-        raise RuntimeError(
-            f"{len(failed)} of {len(chunks)} pieces failed, the others are kept for the next run; "
-            f"{chunk.period or 'all rows'}: {error}"
-        ) from error
-    return results
-
-
-def can_retry(state) -> bool:
-    """Only what may go away by itself."""
-    return isinstance(state.result(raise_on_failure=False), SourceUnavailable)
+def target_of(target_type: str | None, target_secret_path: str | None) -> Target | None:
+    """The database to load into, if any."""
+    if bool(target_type) != bool(target_secret_path):
+        missing = "target_secret_path" if target_type else "target_type"
+        raise ParameterError(f"{missing}: is missing; give target_type and target_secret_path, or neither")
+    return open_target(target_type, target_arguments(target_secret_path)) if target_type else None
 
 
 def default_root() -> str:
@@ -196,37 +168,6 @@ def default_root() -> str:
     if state := os.environ.get("STATE_DIRECTORY"):
         return f"{state.partition(':')[0]}/db_dump"
     raise ParameterError("staging_root: no place for the files; give it, or set DB_DUMP_ROOT in the environment")
-
-
-def report(dataset_id: str, table_id: str, records: list[Record], present: set[str], manifest: Manifest | None) -> None:
-    """Show the pieces as a table, and what is published as a few lines."""
-    key = f"db-dump-{dataset_id}-{table_id}".lower().replace("_", "-").replace(".", "-")
-    create_table_artifact(
-        key=key,
-        table=[
-            {
-                "from": record.start,
-                "to, without": record.stop,
-                "rows": record.rows,
-                "bytes": record.bytes,
-                "files": len(record.files),
-                "seconds": record.seconds,
-                "read": "before" if record.id in present else "now",
-            }
-            for record in records
-        ],
-        description=f"Pieces of {dataset_id}.{table_id}",
-    )
-    if manifest:
-        create_markdown_artifact(
-            key=f"{key}-summary",
-            markdown=f"# {dataset_id}.{table_id}\n\n"
-            f"{manifest.rows:,} rows, {manifest.bytes:,} bytes of {manifest.data_type}, "
-            f"{sum(len(chunk.files) for chunk in manifest.chunks)} files, version `{manifest.version}`\n\n"
-            f"| column | type |\n|---|---|\n"
-            + "".join(f"| {name} | {type_} |\n" for name, type_ in manifest.columns.items()),
-            description=f"What is published of {dataset_id}.{table_id}",
-        )
 
 
 if __name__ == "__main__":

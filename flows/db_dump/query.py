@@ -85,13 +85,14 @@ def chunk_query(
 ) -> str:
     """The query, limited to the period or the lower bound.
 
-    The column stands bare, so that an index on it is used. The days are literals without a type: the database reads
-    them as the type of the column, and as midnight in UTC where that has a time of day.
+    The column stands bare, so that an index on it is used.
     """
-    selected = f"SELECT * FROM (\n{query}\n) AS source"  # noqa: S608 - the query is the user's own, the session read-only
+    # no AS before the name: Oracle knows none there
+    selected = f"SELECT * FROM (\n{query}\n) source"  # noqa: S608 - the query is the user's own, the session read-only
+    if not (period or lower_bound_date):
+        return selected
+    # where a source says nothing else, the database reads '2024-01-31' as the type of the column
+    literal, column = getattr(source, "literal", "'{}'".format), source.quote(columns[0])
     if period:
-        column = source.quote(columns[0])
-        return f"{selected}\nWHERE {column} >= '{period.start}' AND {column} < '{period.stop}'"
-    if lower_bound_date:
-        return f"{selected}\nWHERE {source.quote(columns[0])} >= '{lower_bound_date}'"
-    return selected
+        return f"{selected}\nWHERE {column} >= {literal(period.start)} AND {column} < {literal(period.stop)}"
+    return f"{selected}\nWHERE {column} >= {literal(lower_bound_date)}"

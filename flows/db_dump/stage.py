@@ -9,19 +9,22 @@ Publishing replaces manifest.json, in one step. An overwrite stages a new versio
 chunks to the published version. A run that broke off is taken up where it stopped.
 """
 
+import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Literal
 
 import pyarrow as pa
 
+import drift
 from files import File, Layout, write_files
 from periods import Period
 from query import ParameterError
+from reading import read_files
 from storage import Folder
 
 DumpMode = Literal["overwrite", "append"]
@@ -46,6 +49,11 @@ class Chunk:
     origin: str
 
     @property
+    def name(self) -> str:
+        """For people."""
+        return str(self.period or "all rows")
+
+    @property
     def query_hash(self) -> str:
         return digest(self.query)
 
@@ -67,10 +75,17 @@ class Record:
     rows: int
     bytes: int
     files: tuple[File, ...]
+    # tells whether the query still gives the same columns; published chunks may have older ones
+    columns_hash: str = ""
 
     @classmethod
     def of(cls, values: dict) -> "Record":
         return cls(**values | {"files": tuple(File(**file) for file in values["files"])})
+
+    @property
+    def digest(self) -> str:
+        """The same where the files are."""
+        return digest(sorted(file.sha256 for file in self.files))
 
     @property
     def closed(self) -> bool:
@@ -95,12 +110,28 @@ class Manifest:
     published_at: str
     rows: int
     bytes: int
+    # for people; arrow_schema says the same exactly, as Parquet files say it
     columns: dict[str, str]
-    chunks: tuple[Record, ...] = field(default=())
+    arrow_schema: str
+    partition_columns: tuple[str, ...]
+    chunks: tuple[Record, ...]
 
     @classmethod
     def of(cls, values: dict) -> "Manifest":
-        return cls(**values | {"chunks": tuple(Record.of(chunk) for chunk in values["chunks"])})
+        chunks = tuple(Record.of(chunk) for chunk in values["chunks"])
+        # a manifest of an older release lacks some, which only an append and a load need
+        values = {"arrow_schema": "", "partition_columns": ()} | values
+        return cls(**values | {"chunks": chunks, "partition_columns": tuple(values["partition_columns"])})
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the table; older files may have fewer, and narrower ones."""
+        if not self.arrow_schema:
+            raise ParameterError(
+                "dump_mode: the published table is of an older release, which did not keep its column types; "
+                "use overwrite once"
+            )
+        return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(self.arrow_schema)))
 
 
 class Table:
@@ -119,22 +150,17 @@ class Table:
         content = self._folder.read("manifest.json")
         return Manifest.of(json.loads(content)) if content else None
 
-    def check_append(self, chunks: list[Chunk], columns: pa.Schema) -> None:
-        """Refuse to append what would not fit what is published."""
-        published = self.published()
-        if published is None:
-            return
+    def columns(self, mode: DumpMode, chunks: list[Chunk], columns: pa.Schema) -> pa.Schema:
+        """The table's columns once the chunks are in it; refuses to append what does not fit what is published."""
         layout = chunks[0].layout
+        schema, published = layout.schema(columns), self.published()
+        if mode == "overwrite" or published is None:
+            return schema
         if published.data_type != layout.data_type:
             raise ParameterError(
                 f"batch_data_type: the table is published as {published.data_type}; append the same, or use overwrite"
             )
-        if published.columns != _column_types(layout.schema(columns)):
-            changed = set(published.columns.items()) ^ set(_column_types(layout.schema(columns)).items())
-            names = ", ".join(sorted({name for name, _ in changed})) or "their order"
-            raise ParameterError(
-                f"execute_query: the columns differ from the published ones ({names}); use dump_mode overwrite"
-            )
+        merged = drift.merge(published.schema, schema, "what is published", "use dump_mode overwrite")
         whole = _span(chunks)
         for record in published.chunks:
             if (record.start is None) != (whole is None):
@@ -147,6 +173,12 @@ class Table:
                     f"break_query_start: {whole} cuts into the published {record.start}_{record.stop}; "
                     "take the whole of it, or use dump_mode overwrite"
                 )
+        if whole and published.partition_columns[0] != layout.partition_columns[0]:
+            raise ParameterError(
+                f"partition_columns: the published table was cut by {published.partition_columns[0]}; "
+                "cut by the same, or use dump_mode overwrite"
+            )
+        return merged
 
     def begin(self, mode: DumpMode, now: datetime) -> str:
         """The version to stage in: the published one for an append, else the one that broke off, or a new one."""
@@ -158,24 +190,26 @@ class Table:
         ]
         return unfinished[-1] if unfinished else f"{now:%Y%m%dT%H%M%S%fZ}"
 
-    def whole(self, version: str, chunks: list[Chunk], now: datetime) -> list[Record]:
+    def whole(self, version: str, chunks: list[Chunk], columns: pa.Schema, now: datetime) -> list[Record]:
         """The records of those chunks that need not be read again."""
         published = self.published()
         settled = {record.id: record for record in published.chunks} if published else {}
         records = [self._record(version, chunk) for chunk in chunks]
-        return [record for record in records if record and self._holds(record, settled.get(record.id), now)]
+        return [record for record in records if record and self._holds(record, settled.get(record.id), columns, now)]
 
     def _record(self, version: str, chunk: Chunk) -> Record | None:
         content = self._folder.read(f"versions/{version}/chunks/{chunk.id}.json")
         return Record.of(json.loads(content)) if content else None
 
-    def _holds(self, record: Record, published: Record | None, now: datetime) -> bool:
+    def _holds(self, record: Record, published: Record | None, columns: pa.Schema, now: datetime) -> bool:
         if not all(self._folder.size(file.path) == file.bytes for file in record.files):
             return False
         if record == published:
             return record.closed
         recent = now - datetime.fromisoformat(record.extracted_at) < RESUME_WITHIN
-        return recent and all(self._folder.sha256(file.path) == file.sha256 for file in record.files)
+        if not recent or record.columns_hash != digest(str(columns)):
+            return False
+        return all(self._folder.sha256(file.path) == file.sha256 for file in record.files)
 
     def extract(
         self,
@@ -207,12 +241,13 @@ class Table:
             rows=sum(file.rows for file in files),
             bytes=sum(file.bytes for file in files),
             files=tuple(files),
+            columns_hash=digest(str(columns)),
         )
         self._folder.write(f"versions/{version}/chunks/{chunk.id}.json", _json(record))
         return record
 
     def publish(
-        self, mode: DumpMode, version: str, query: str, columns: pa.Schema, chunks: list[Chunk], records: list[Record]
+        self, mode: DumpMode, version: str, query: str, schema: pa.Schema, chunks: list[Chunk], records: list[Record]
     ) -> Manifest:
         """Make the records the table (overwrite) or part of it (append), and remove what nobody reads any more."""
         if {chunk.id for chunk in chunks} != {record.id for record in records}:
@@ -234,12 +269,23 @@ class Table:
             published_at=datetime.now(UTC).isoformat(),
             rows=sum(record.rows for record in table),
             bytes=sum(record.bytes for record in table),
-            columns=_column_types(layout.schema(columns)),
+            columns={column.name: str(column.type) for column in schema},
+            arrow_schema=base64.b64encode(schema.serialize()).decode(),
+            partition_columns=layout.partition_columns,
             chunks=tuple(table),
         )
         self._folder.write("manifest.json", _json(manifest))
         self._clean(manifest)
         return manifest
+
+    def read(self, manifest: Manifest, records: Sequence[Record], wanted: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """The records' rows as a stream, each column of the type that is wanted."""
+        paths = [file.path for record in records for file in record.files]
+        return read_files(self._folder, paths, manifest.schema, wanted)
+
+    def local(self, file: File) -> str | None:
+        """The file's path on this machine, if it is there."""
+        return self._folder.local(file.path)
 
     def _clean(self, manifest: Manifest) -> None:
         # the version before stays for those who are still reading it
@@ -265,10 +311,6 @@ def _within(record: Record, whole: Period) -> bool:
 
 def _touches(record: Record, whole: Period) -> bool:
     return record.start < str(whole.stop) and str(whole.start) < record.stop
-
-
-def _column_types(schema: pa.Schema) -> dict[str, str]:
-    return {column.name: str(column.type) for column in schema}
 
 
 def _json(content: Record | Manifest) -> bytes:

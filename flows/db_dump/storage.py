@@ -1,16 +1,24 @@
 """A folder on a disk or in an object store, in which a file is either whole or not there."""
 
+import errno
 import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event, Thread
 from typing import BinaryIO
 from uuid import uuid4
 
 import fsspec
+import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
+
+# A lock in an object store that was not renewed for so long is that of a run that was killed
+LEASE = timedelta(minutes=5)
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class StorageError(Exception):
@@ -22,7 +30,8 @@ class Folder:
 
     def __init__(self, address: str) -> None:
         try:
-            self._fs, self._base = fsspec.url_to_fs(address)
+            # other processes write here too: what was listed before says nothing
+            self._fs, self._base = fsspec.url_to_fs(address, use_listings_cache=False)
         except (ImportError, ValueError) as error:
             raise StorageError(
                 f"staging_root: {address} cannot be opened ({error}); give a local path, or an address "
@@ -36,7 +45,9 @@ class Folder:
     @contextmanager
     def create(self, path: str) -> Iterator[BinaryIO]:
         """A file to write to. It appears under its name when it is whole, replacing what was there."""
-        target, partial = self._at(path), self._at(f"{path}.{uuid4().hex}.part")
+        target = self._at(path)
+        # an object store shows an object when it is whole, and would copy it to rename it
+        partial = f"{target}.{uuid4().hex}.part" if self._local else target
         self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
         try:
             with self._fs.open(partial, "wb") as file:
@@ -44,13 +55,20 @@ class Folder:
                 file.flush()
                 if self._local:
                     os.fsync(file.fileno())
-            self._fs.mv(partial, target)
-        except BaseException:
+            if self._local:
+                self._fs.mv(partial, target)
+        except BaseException as error:
             if self._fs.exists(partial):
                 self._fs.rm_file(partial)
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                message = f"{self._base}: no room for the files ({error.strerror}); make room, and run again"
+                raise StorageError(message) from error
             raise
 
     def write(self, path: str, content: bytes) -> None:
+        if not self._local:
+            self._fs.pipe_file(self._at(path), content)
+            return
         with self.create(path) as file:
             file.write(content)
 
@@ -67,6 +85,16 @@ class Folder:
             return self._fs.size(self._at(path))
         except FileNotFoundError:
             return None
+
+    def open(self, path: str) -> pa.NativeFile:
+        """The file to read from, any part of it at any time."""
+        if local := self.local(path):
+            return pa.OSFile(local)
+        return pa.PythonFile(self._fs.open(self._at(path), "rb"), "r")
+
+    def local(self, path: str) -> str | None:
+        """The file's path on this machine, if it is there."""
+        return self._at(path) if self._local else None
 
     def sha256(self, path: str) -> str:
         with self._fs.open(self._at(path), "rb") as file:
@@ -90,10 +118,12 @@ class Folder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Only one process at a time; the lock goes with the process. An object store has no such thing."""
-        if not self._local:
+        """Only one process at a time. On a disk the lock goes with the process, in an object store it expires."""
+        with self._flock() if self._local else self._lease():
             yield
-            return
+
+    @contextmanager
+    def _flock(self) -> Iterator[None]:
         Path(self._base).mkdir(parents=True, exist_ok=True)
         with Path(self._at(".lock")).open("w") as file:
             try:
@@ -101,3 +131,38 @@ class Folder:
             except BlockingIOError:
                 raise StorageError(f"{self._base}: another run is writing this table; wait until it ends") from None
             yield
+
+    @contextmanager
+    def _lease(self) -> Iterator[None]:
+        """An object that says when it was renewed; who finds it fresh keeps out."""
+        name, ended = uuid4().hex, Event()
+
+        def entry() -> bytes:
+            return f"{datetime.now(UTC).isoformat()} {name}".encode()
+
+        def is_mine() -> bool:
+            return (self.read(".lock") or b"").decode().endswith(name)
+
+        def renew() -> None:
+            while not ended.wait(LEASE.seconds / 5) and is_mine():
+                self.write(".lock", entry())
+
+        held = self.read(".lock")
+        if held and datetime.now(UTC) - datetime.fromisoformat(held.decode().split()[0]) >= LEASE:
+            self.remove(".lock")
+        try:
+            self._fs.pipe_file(self._at(".lock"), entry(), mode="create")
+        except FileExistsError:
+            raise StorageError(
+                f"{self._base}: another run is writing this table; wait until it ends, "
+                f"or {LEASE.seconds // 60} minutes if it was killed"
+            ) from None
+        renewing = Thread(target=renew, name="renew-lock", daemon=True)
+        renewing.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            renewing.join()
+            if is_mine():
+                self.remove(".lock")

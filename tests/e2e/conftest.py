@@ -36,12 +36,12 @@ def client() -> Iterator[SyncPrefectClient]:
 
 
 @pytest.fixture(scope="session")
-def start(client: SyncPrefectClient) -> Callable[[str], FlowRun]:
-    """Start a run of a deployment."""
+def start(client: SyncPrefectClient) -> Callable[..., FlowRun]:
+    """Start a run of a deployment, with its own parameters or with others."""
 
-    def start(deployment: str) -> FlowRun:
+    def start(deployment: str, **parameters: object) -> FlowRun:
         found = client.read_deployment_by_name(deployment)
-        return client.create_flow_run_from_deployment(found.id, tags=["e2e"])
+        return client.create_flow_run_from_deployment(found.id, parameters=parameters, tags=["e2e"])
 
     return start
 

@@ -1,22 +1,30 @@
 """The databases that can be read. Each is one module here with a class that is a `Source`."""
 
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Protocol
 
 import pyarrow as pa
 
 from .errors import SourceError, SourceUnavailable
 from .login import Login
-from .mysql import MySQL
-from .postgres import Postgres
 
 __all__ = ["Login", "Source", "SourceError", "SourceUnavailable", "open_source"]
 
-SOURCES = {"postgres": Postgres, "mysql": MySQL}
+# Module and class; a driver is loaded by the runs that need it
+SOURCES = {
+    "postgres": ("postgres", "Postgres"),
+    "mysql": ("mysql", "MySQL"),
+    "sql_server": ("sql_server", "SQLServer"),
+    "oracle": ("oracle", "Oracle"),
+}
 
 
 class Source(Protocol):
-    """What a dump needs from a database. Sessions are read-only and in UTC; every call opens its own connection."""
+    """What a dump needs from a database. Sessions are read-only and in UTC; every call opens its own connection.
+
+    One whose SQL does not read `'2024-01-31'` as a date has a method `literal(day)` that writes it as it does.
+    """
 
     default_port: int
 
@@ -34,6 +42,5 @@ class Source(Protocol):
 
 def open_source(db_type: str, login: Login) -> Source:
     """The source of this type; connects only when it is asked for something."""
-    if db_type not in SOURCES:
-        raise SourceError(f"db_type: {db_type} is not available yet; available are {', '.join(SOURCES)}")
-    return SOURCES[db_type](login)
+    module, name = SOURCES[db_type]
+    return getattr(import_module(f".{module}", __name__), name)(login)

@@ -1,21 +1,22 @@
-"""MariaDB and MySQL, read through a server-side cursor as text that Arrow casts column by column."""
+"""MariaDB and MySQL, read as a prepared statement: its rows come in binary, and Arrow gets them column by column."""
 
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pymysql
-from pymysql import converters
-from pymysql.constants import ER, FIELD_TYPE, FLAG
-from pymysql.cursors import SSCursor
+from pymysql.connections import MySQLResult
+from pymysql.constants import COMMAND, ER, FIELD_TYPE, FLAG
+from pymysql.protocol import FieldDescriptorPacket
 
 from .errors import SourceError, SourceUnavailable, check_names, one_line
+from .gather import gather
 from .login import Login
+from .mysql_rows import blocks, decode
 
-# Rows become Arrow in slices of this many, as Python objects take many times the memory
-SLICE_ROWS = 1000
-BATCH_BYTES = 64 * 1024 * 1024
 BINARY_CHARSET = 63
 
 # The connection's own errors, and those of a server that is full, stopping, or gives up on a lock
@@ -40,7 +41,6 @@ INTEGERS = {
     FIELD_TYPE.LONG: (pa.int32(), pa.uint32()),
     FIELD_TYPE.LONGLONG: (pa.int64(), pa.uint64()),
 }
-# What is not here is text (JSON, ENUM, SET; TIME, which may exceed a day) or binary (BLOB, BIT, GEOMETRY)
 ARROW_TYPES = {
     FIELD_TYPE.FLOAT: pa.float32(),
     FIELD_TYPE.DOUBLE: pa.float64(),
@@ -48,6 +48,15 @@ ARROW_TYPES = {
     FIELD_TYPE.DATETIME: pa.timestamp("us"),
     FIELD_TYPE.TIMESTAMP: UTC,
 }
+
+
+class Column(NamedTuple):
+    """A column, as it is sent and as it shall be."""
+
+    name: str
+    sent: pa.DataType
+    type: pa.DataType
+    scale: int
 
 
 class MySQL:
@@ -62,28 +71,21 @@ class MySQL:
         return "`" + identifier.replace("`", "``") + "`"
 
     def columns(self, query: str) -> pa.Schema:
-        with self._execute(f"SELECT * FROM (\n{query}\n) AS source LIMIT 0") as cursor:  # noqa: S608 - the user's own
-            return _columns(cursor)
+        with self._connect() as connection:
+            cursor = connection.cursor()
+            cursor.execute(f"SELECT * FROM (\n{query}\n) AS source LIMIT 0")  # noqa: S608 - the user's own
+            return _schema([_column(field) for field in cursor._result.fields])
 
     def batches(self, query: str, batch_size: int) -> Iterator[pa.RecordBatch]:
-        with self._execute(query) as cursor:
-            schema = _columns(cursor)
-            gathered, rows, size = [], 0, 0
-            while slice_ := cursor.fetchmany(min(SLICE_ROWS, batch_size - rows)):
-                batch = _parse(slice_, schema)
-                gathered.append(batch)
-                rows += batch.num_rows
-                size += batch.nbytes
-                if rows >= batch_size or size >= BATCH_BYTES:
-                    yield pa.concat_batches(gathered)
-                    gathered, rows, size = [], 0, 0
-            if gathered:
-                yield pa.concat_batches(gathered)
+        with self._connect() as connection:
+            columns = [_column(field) for field in _execute(connection, query)]
+            rows = blocks(connection._rfile, connection.encoding)
+            yield from gather((_parse(*block, columns, connection.encoding) for block in rows), batch_size)
 
     @contextmanager
-    def _execute(self, query: str) -> Iterator[SSCursor]:
+    def _connect(self) -> Iterator[pymysql.Connection]:
         login = self._login
-        connection = cursor = None
+        connection = None
         try:
             connection = pymysql.connect(
                 host=login.host,
@@ -94,61 +96,92 @@ class MySQL:
                 charset=login.charset or "utf8mb4",
                 connect_timeout=10,
                 init_command="SET SESSION TRANSACTION READ ONLY",
-                cursorclass=SSCursor,
-                # Python values may go in; what comes out stays text
-                conv=converters.encoders,
             )
-            cursor = connection.cursor()
-            cursor.execute("SET time_zone = '+00:00'")
-            cursor.execute(query)
-            yield cursor
-        except (pymysql.Error, LookupError) as error:
+            # the server gives up when nobody reads for a minute, unless told that writing a batch may take longer
+            connection.cursor().execute("SET time_zone = '+00:00', net_write_timeout = 3600")
+            yield connection
+        except (pymysql.Error, OSError, LookupError) as error:
             kind = SourceUnavailable if _passing(error) else SourceError
             raise kind(f"{login.host}/{login.database}: {one_line(error)}") from error
         finally:
-            if cursor and cursor._result:
-                # or closing would first read every row that is left
-                cursor._result.unbuffered_active = False
             if connection:
                 connection.close()
 
 
 def _passing(error: Exception) -> bool:
     code = error.args[0] if error.args else None
-    return code in PASSING_ERRORS or code in CLIENT_ERRORS
+    return isinstance(error, OSError) or code in PASSING_ERRORS or code in CLIENT_ERRORS
 
 
-def _columns(cursor: SSCursor) -> pa.Schema:
-    fields = cursor._result.fields
-    check_names([field.name for field in fields])
-    return pa.schema([(field.name, _arrow_type(field)) for field in fields])
+def _execute(connection: pymysql.Connection, query: str) -> list[FieldDescriptorPacket]:
+    """The columns of the rows that then come in the protocol's binary form."""
+    connection._execute_command(COMMAND.COM_STMT_PREPARE, query)
+    statement, columns, parameters = struct.unpack_from("<xIHH", connection._read_packet().get_all_data())
+    if not columns:
+        raise SourceError("execute_query: it gives no rows; write a SELECT")
+    # these tell of parameters and columns; the columns are told again with the rows
+    for _ in range(sum(count + 1 for count in (parameters, columns) if count)):
+        connection._read_packet()
+    connection._execute_command(COMMAND.COM_STMT_EXECUTE, struct.pack("<IBI", statement, 0, 1))
+    result = MySQLResult(connection)
+    result.init_unbuffered_query()
+    # or the end of this object would read all the rows
+    result.unbuffered_active = False
+    return result.fields
 
 
-def _arrow_type(field: pymysql.protocol.FieldDescriptorPacket) -> pa.DataType:
-    unsigned = bool(field.flags & FLAG.UNSIGNED)
-    if field.type_code in INTEGERS:
-        return INTEGERS[field.type_code][unsigned]
-    if field.type_code == FIELD_TYPE.NEWDECIMAL:
+def _schema(columns: list[Column]) -> pa.Schema:
+    check_names([column.name for column in columns])
+    return pa.schema([(column.name, column.type) for column in columns])
+
+
+def _column(field: FieldDescriptorPacket) -> Column:
+    code, unsigned = field.type_code, bool(field.flags & FLAG.UNSIGNED)
+    if code in INTEGERS:
+        sent = type_ = INTEGERS[code][unsigned]
+    elif code in ARROW_TYPES:
+        sent = type_ = ARROW_TYPES[code]
+    elif code == FIELD_TYPE.TIME:
+        # it may exceed a day
+        sent, type_ = pa.duration("us"), pa.string()
+    elif code == FIELD_TYPE.NEWDECIMAL:
         # the length counts the sign and the point too
         precision = field.length - (not unsigned) - bool(field.scale)
-        return pa.decimal128(precision, field.scale) if precision <= 38 else pa.decimal256(precision, field.scale)
-    if field.type_code in ARROW_TYPES:
-        return ARROW_TYPES[field.type_code]
-    binary = field.type_code in (FIELD_TYPE.BIT, FIELD_TYPE.GEOMETRY) or field.charsetnr == BINARY_CHARSET
-    return pa.binary() if binary and field.type_code != FIELD_TYPE.TIME else pa.string()
+        sent, decimal = pa.binary(), pa.decimal128 if precision <= 38 else pa.decimal256
+        type_ = decimal(precision, field.scale)
+    else:
+        # text too are JSON, ENUM and SET
+        binary = code in (FIELD_TYPE.BIT, FIELD_TYPE.GEOMETRY) or field.charsetnr == BINARY_CHARSET
+        sent, type_ = pa.binary(), pa.binary() if binary else pa.string()
+    return Column(field.name, sent, type_, field.scale)
 
 
-def _parse(rows: list[tuple], schema: pa.Schema) -> pa.RecordBatch:
+def _parse(block: bytearray, starts: np.ndarray, columns: list[Column], encoding: str) -> pa.RecordBatch:
     arrays = []
-    for field, values in zip(schema, zip(*rows, strict=True), strict=True):
-        try:
-            text = pa.array(values, pa.binary() if pa.types.is_binary(field.type) else pa.string())
-            if field.type == UTC:
-                # the session is in UTC, the text does not say so
-                text = pc.assume_timezone(pc.cast(text, pa.timestamp("us")), "UTC")
-            arrays.append(pc.cast(text, field.type))
-        except pa.ArrowInvalid as error:
-            raise SourceError(
-                f"column {field.name}: {one_line(error)}; cast it to text in execute_query (CAST({field.name} AS char))"
-            ) from error
-    return pa.record_batch(arrays, schema=schema)
+    try:
+        for array in decode(block, starts, [column.sent for column in columns]):
+            arrays.append(_cast(array, columns[len(arrays)], encoding))
+    except ValueError as error:
+        name = columns[len(arrays)].name
+        raise SourceError(
+            f"column {name}: {one_line(error)}; cast it in execute_query (CAST({name} AS char), or AS binary)"
+        ) from error
+    return pa.record_batch(arrays, names=[column.name for column in columns])
+
+
+def _cast(array: pa.Array, column: Column, encoding: str) -> pa.Array:
+    if column.sent == column.type:
+        return array
+    if pa.types.is_duration(column.sent):
+        values = array.view(pa.int64()).to_pylist()
+        return pa.array([None if value is None else _time_text(value, column.scale) for value in values], pa.string())
+    if encoding != "utf8":
+        values = array.to_pylist()
+        array = pa.array([None if value is None else value.decode(encoding) for value in values], pa.string())
+    return array.cast(pa.string()).cast(column.type)
+
+
+def _time_text(microseconds: int, decimals: int) -> str:
+    seconds, fraction = divmod(abs(microseconds), 1_000_000)
+    text = f"{'-' * (microseconds < 0)}{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    return text + f".{fraction:06}"[: decimals + 1] if decimals else text

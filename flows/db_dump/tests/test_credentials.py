@@ -1,7 +1,7 @@
 import pytest
 
 import credentials
-from credentials import block_name, database_login
+from credentials import block_name, database_login, target_arguments
 from sources.login import Login
 
 
@@ -25,6 +25,7 @@ def test_block(monkeypatch):
         def get(self):
             return {"user": "reader", "password": "pw"}
 
+    monkeypatch.delenv("SECRET_SOURCE_POSTGRES", raising=False)
     monkeypatch.setattr(credentials, "Secret", Stored)
     assert database_login("/source-postgres") == ("reader", "pw")
 
@@ -47,6 +48,15 @@ def test_a_malformed_secret_is_not_shown(monkeypatch, secret):
         database_login("/source-postgres")
     assert "hunter2" not in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+def test_the_arguments_of_a_target(monkeypatch):
+    monkeypatch.setenv("SECRET_WAREHOUSE", '{"host": "db", "password": "hunter2"}')
+    assert target_arguments("/warehouse") == {"host": "db", "password": "hunter2"}
+    monkeypatch.setenv("SECRET_WAREHOUSE", '["hunter2"]')
+    with pytest.raises(LookupError, match=r"target_secret_path: .*'warehouse' must be a JSON object with") as caught:
+        target_arguments("/warehouse")
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_login_does_not_show_its_password():

@@ -6,9 +6,8 @@ import pytest
 import yaml
 from prefect.exceptions import ParameterTypeError
 
-from flow import db_dump, default_root
+from flow import db_dump, default_root, target_of
 from query import ParameterError
-from sources import Login, SourceError, open_source
 
 SCHEMA = db_dump.parameters.model_dump()["properties"]
 
@@ -22,6 +21,7 @@ def test_choices_are_in_the_schema():
     assert choices("db_type") == ["postgres", "mysql", "sql_server", "oracle"]
     assert choices("dump_mode") == ["overwrite", "append"]
     assert choices("batch_data_type") == ["csv", "parquet"]
+    assert choices("target_type") == ["postgres", "duckdb", "snowflake"]
     assert choices("break_query_end") == ["current_day", "current_month", "current_year"]
     assert choices("break_query_frequency") == [
         "day",
@@ -65,10 +65,12 @@ def test_a_wrong_parameter_is_named_with_what_is_accepted(name, value, accepted)
         db_dump.validate_parameters({name: value})
 
 
-@pytest.mark.parametrize("db_type", ["sql_server", "oracle"])
-def test_sources_that_are_not_there_yet(db_type):
-    with pytest.raises(SourceError, match=f"db_type: {db_type} is not available yet; available are postgres, mysql"):
-        open_source(db_type, Login("host", "db", "user", "secret"))
+def test_a_target_needs_type_and_secret():
+    assert target_of(None, None) is None
+    with pytest.raises(ParameterError, match="target_secret_path: is missing"):
+        target_of("postgres", None)
+    with pytest.raises(ParameterError, match="target_type: is missing"):
+        target_of(None, "/warehouse")
 
 
 def test_place_of_the_files(monkeypatch):

@@ -6,7 +6,9 @@ from periods import Period
 from query import ParameterError, chunk_query, clean, column_list, periods
 from sources.login import Login
 from sources.mysql import MySQL
+from sources.oracle import Oracle
 from sources.postgres import Postgres
+from sources.sql_server import SQLServer
 
 LOGIN = Login("host", "db", "user", "secret")
 JANUARY = Period(date(2024, 1, 1), date(2024, 2, 1))
@@ -14,7 +16,7 @@ JANUARY = Period(date(2024, 1, 1), date(2024, 2, 1))
 
 def test_range_is_half_open_on_the_bare_column():
     assert chunk_query("SELECT * FROM orders", ["ordered_at"], JANUARY, None, Postgres(LOGIN)) == (
-        "SELECT * FROM (\nSELECT * FROM orders\n) AS source\n"
+        "SELECT * FROM (\nSELECT * FROM orders\n) source\n"
         """WHERE "ordered_at" >= '2024-01-01' AND "ordered_at" < '2024-02-01'"""
     )
 
@@ -24,6 +26,25 @@ def test_mysql_quotes_in_its_own_way():
     assert "WHERE `odd``name` >= '2024-01-01' AND `odd``name` < '2024-02-01'" in sql
 
 
+def test_sql_server_gets_dates_that_no_language_turns_around():
+    sql = chunk_query("SELECT 1", ["odd]name"], JANUARY, None, SQLServer(LOGIN))
+    assert sql.endswith("WHERE [odd]]name] >= '20240101' AND [odd]]name] < '20240201'")
+
+
+def test_oracle_gets_dates_with_their_type():
+    sql = chunk_query("SELECT 1 FROM dual", ["ORDERED_AT"], JANUARY, None, Oracle(LOGIN))
+    assert sql == (
+        "SELECT * FROM (\nSELECT 1 FROM dual\n) source\n"
+        """WHERE "ORDERED_AT" >= DATE '2024-01-01' AND "ORDERED_AT" < DATE '2024-02-01'"""
+    )
+
+
+@pytest.mark.parametrize("source", [SQLServer, Oracle])
+def test_the_lower_bound_is_written_in_the_same_way(source):
+    sql = chunk_query("SELECT 1", ["AT"], None, date(2024, 5, 6), source(LOGIN))
+    assert sql.endswith(f">= {source(LOGIN).literal(date(2024, 5, 6))}")
+
+
 def test_lower_bound_alone():
     sql = chunk_query("SELECT 1", ['odd"name'], None, date(2024, 5, 6), Postgres(LOGIN))
     assert sql.endswith("""WHERE "odd""name" >= '2024-05-06'""")
@@ -31,7 +52,7 @@ def test_lower_bound_alone():
 
 def test_a_query_with_semicolon_and_comment_can_be_wrapped():
     assert chunk_query(clean(" SELECT 1 -- all\n;\n"), [], None, None, Postgres(LOGIN)) == (
-        "SELECT * FROM (\nSELECT 1 -- all\n) AS source"
+        "SELECT * FROM (\nSELECT 1 -- all\n) source"
     )
 
 

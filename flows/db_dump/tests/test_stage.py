@@ -1,15 +1,19 @@
 """What is published is whole, whatever broke off before it."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
+import storage
 from files import Layout
 from periods import Period, split
 from query import ParameterError
@@ -25,8 +29,8 @@ def pieces(start, stop, query="SELECT *", layout=LAYOUT):
     return [Chunk(f"{query} {piece}", piece, layout, "db") for piece in split(start, stop, "month")]
 
 
-def rows(*ids, day=date(2024, 1, 1)):
-    return [pa.record_batch([list(ids), [day] * len(ids)], schema=SCHEMA)]
+def rows(*ids, day=date(2024, 1, 1), schema=SCHEMA):
+    return [pa.RecordBatch.from_pylist([{"id": id, "day": day} for id in ids], schema)]
 
 
 class Dump:
@@ -37,27 +41,25 @@ class Dump:
         self.table = Table(self.root, "shop", "orders")
         self.reads = []
 
-    def run(self, mode, chunks, source, now=None, stop_after=None):
+    def run(self, mode, chunks, source, now=None, stop_after=None, schema=SCHEMA):
         now = now or datetime.now(UTC)
-        if mode == "append":
-            self.table.check_append(chunks, SCHEMA)
+        merged = self.table.columns(mode, chunks, schema)
         version = self.table.begin(mode, now)
         self.reads = []
         records = []
         for chunk in chunks:
             if stop_after is not None and len(records) == stop_after:
                 return None
-            whole = self.table.whole(version, [chunk], now)
+            whole = self.table.whole(version, [chunk], schema, now)
             if whole:
                 [record] = whole
             else:
                 start = chunk.period and chunk.period.start
                 self.reads.append(start)
-                record = self.table.extract(
-                    version, chunk, SCHEMA, rows(*source[start], day=start or date(2024, 1, 1)), lambda *_: None
-                )
+                batches = rows(*source[start], day=start or date(2024, 1, 1), schema=schema)
+                record = self.table.extract(version, chunk, schema, batches, lambda *_: None)
             records.append(record)
-        return self.table.publish(mode, version, "SELECT *", SCHEMA, chunks, records)
+        return self.table.publish(mode, version, "SELECT *", merged, chunks, records)
 
     def ids(self):
         base = Path(self.root, "shop", "orders")
@@ -222,21 +224,111 @@ def test_append_without_periods_adds_once_a_run(dump):
             "break_query_frequency: the published table was dumped with it",
         ),
         (pieces(JAN, APR, layout=replace(LAYOUT, data_type="csv")), SCHEMA, "batch_data_type: .* published as parquet"),
-        (pieces(JAN, APR), SCHEMA.append(pa.field("new", pa.int8())), r"execute_query: the columns differ.*\(new\)"),
+        (pieces(JAN, APR), SCHEMA.remove(0), r"execute_query: .* column id \(int64\) is no longer in the query"),
+        (
+            pieces(JAN, APR, layout=replace(LAYOUT, partition_columns=("id",))),
+            SCHEMA,
+            "partition_columns: .* cut by day",
+        ),
     ],
 )
 def test_append_refuses_what_does_not_fit(dump, chunks, schema, message):
     dump.run("append", pieces(JAN, APR), SOURCE)
     with pytest.raises(ParameterError, match=message):
-        dump.table.check_append(chunks, schema)
+        dump.table.columns("append", chunks, schema)
+
+
+def test_append_takes_a_column_that_is_new_and_one_that_grew(dump):
+    dump.run("append", pieces(JAN, MAR), SOURCE, schema=pa.schema([("id", pa.int32()), ("day", pa.date32())]))
+    now = pa.schema([("id", pa.int64()), ("day", pa.date32()), ("note", pa.string())])
+    manifest = dump.run("append", pieces(JAN, APR), {MAR: [2**40]}, schema=now)
+    assert dump.reads == [MAR]
+    assert manifest.schema == now
+    assert dump.table.published().schema == now
+    rows = pa.Table.from_batches(dump.table.read(manifest, manifest.chunks, now))
+    assert rows["id"].to_pylist() == [1, 2, 3, 2**40]
+    assert rows["note"].to_pylist() == [None] * 4
+
+
+def test_a_piece_of_a_broken_off_run_with_other_columns_is_read_again(dump):
+    dump.run("overwrite", pieces(JAN, APR), SOURCE, stop_after=2, schema=SCHEMA.append(pa.field("gone", pa.int8())))
+    dump.run("overwrite", pieces(JAN, APR), SOURCE)
+    assert dump.reads == [JAN, FEB, MAR]
+
+
+@pytest.mark.parametrize("data_type", ["csv", "parquet"])
+def test_rows_are_read_back_as_they_were_written(tmp_path, data_type):
+    schema = pa.schema(
+        [
+            ("text", pa.string()),
+            ("bytes", pa.binary()),
+            ("amount", pa.decimal128(12, 2)),
+            ("big", pa.uint64()),
+            ("ratio", pa.float64()),
+            ("day", pa.date32()),
+            ("at", pa.timestamp("us", "UTC")),
+            ("clock", pa.time64("us")),
+            ("yes", pa.bool_()),
+        ]
+    )
+    values = [
+        ["", None, 'two\nlines, "quoted"', "NULL", "é"],
+        [b"", None, b"\x00\xff", b"\\x", b"a"],
+        [Decimal("-9999999999.99"), None, Decimal("0.10"), Decimal(0), Decimal(1)],
+        [2**64 - 1, None, 0, 1, 2],
+        [0.1, None, 1e300, -0.0, 3.0],
+        [date(1, 1, 1), None, date(9999, 12, 31), date(2024, 2, 29), date(1970, 1, 1)],
+        [datetime(2024, 1, 1, 23, 59, 59, 999999, UTC), None, *[datetime(1970, 1, 1, tzinfo=UTC)] * 3],
+        [clock(23, 59, 59, 999999), None, clock(), clock(1), clock(2)],
+        [True, None, False, True, False],
+    ]
+    table, chunk = Table(str(tmp_path), "shop", "orders"), Chunk("q", None, Layout(data_type), "db")
+    batch = pa.record_batch(values, schema=schema)
+    record = table.extract("1", chunk, schema, [batch], lambda *_: None)
+    manifest = table.publish("overwrite", "1", "q", chunk.layout.schema(schema), [chunk], [record])
+    assert pa.Table.from_batches(table.read(manifest, manifest.chunks, schema)) == pa.Table.from_batches([batch])
+
+
+def test_a_file_that_cannot_be_read_is_named(dump):
+    manifest = dump.run("overwrite", pieces(JAN, FEB), SOURCE)
+    [file] = manifest.chunks[0].files
+    Path(dump.root, "shop", "orders", file.path).write_bytes(b"PAR1 no more")
+    with pytest.raises(StorageError, match=rf"{file.path}: cannot be read \(.*\); dump it again"):
+        list(dump.table.read(manifest, manifest.chunks, SCHEMA))
+
+
+def test_a_manifest_of_an_older_release_is_for_readers_and_overwrites_only(dump):
+    dump.run("overwrite", pieces(JAN, FEB), SOURCE)
+    path = Path(dump.root, "shop", "orders", "manifest.json")
+    older = json.loads(path.read_text())
+    del older["arrow_schema"], older["partition_columns"]
+    path.write_text(json.dumps(older))
+    assert dump.ids() == [1, 2]
+    with pytest.raises(ParameterError, match=r"dump_mode: .* older release"):
+        dump.table.columns("append", pieces(JAN, FEB), SCHEMA)
+    dump.run("overwrite", pieces(JAN, FEB), SOURCE)
 
 
 def test_a_second_run_of_the_same_table_is_kept_out(dump):
     other = Table(dump.root, "shop", "orders")
-    with dump.table.lock(), pytest.raises(StorageError, match="another run is writing this table"), other.lock():
+    with dump.table.lock(), pytest.raises(StorageError, match=r"another run is writing this table"), other.lock():
         pass
     with other.lock():
         pass
+
+
+def test_a_second_run_is_kept_out_of_an_object_store_until_the_lock_expires(monkeypatch):
+    table, other = Table("memory://locked", "shop", "orders"), Table("memory://locked", "shop", "orders")
+    with (
+        table.lock(),
+        pytest.raises(StorageError, match=r"another run .*, or 5 minutes if it was killed"),
+        other.lock(),
+    ):
+        pass
+    with other.lock():
+        monkeypatch.setattr(storage, "LEASE", timedelta(0))
+        with table.lock():
+            pass
 
 
 def test_killed_in_the_middle_of_a_piece(dump):
@@ -250,6 +342,8 @@ dump.run("overwrite", pieces(JAN, APR), SOURCE, stop_after=1)
 chunks = pieces(JAN, APR)
 def killed():
     yield from rows(3)
+    while not any(Path(dump.root).rglob("*.part")):
+        pass
     os.kill(os.getpid(), signal.SIGKILL)
 with dump.table.lock():
     dump.table.extract(dump.table.begin("overwrite", NOW), chunks[1], SCHEMA, killed(), lambda *_: None)

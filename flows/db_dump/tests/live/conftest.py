@@ -1,15 +1,23 @@
-"""Needs the source databases with the sample data:
+"""Needs the source databases with the sample data, a database to load into, and the stand-in for Snowflake:
 
 SOURCE_POSTGRES_DSN=postgresql://reader:…@127.0.0.1:15432/shop
 SOURCE_MARIADB_DSN=mysql://reader:…@127.0.0.1:13306/shop
+TARGET_POSTGRES_DSN=postgresql://loader:…@127.0.0.1:15433/warehouse
+SECRET_SNOWFLAKE={"account": "lab", "host": "127.0.0.1", …}
 """
 
+import json
 import os
+from contextlib import closing
 from urllib.parse import unquote, urlsplit
 
+import psycopg
 import pytest
+from prefect.testing.utilities import prefect_test_harness
+from running import MONTHLY, QUERY
 
 from sources import Login, open_source
+from stage import Table
 
 
 def login(variable: str) -> Login:
@@ -20,6 +28,13 @@ def login(variable: str) -> Login:
 
 
 @pytest.fixture(scope="session")
+def server():
+    """A Prefect server for the tests alone."""
+    with prefect_test_harness():
+        yield
+
+
+@pytest.fixture(scope="session")
 def postgres_login():
     return login("SOURCE_POSTGRES_DSN")
 
@@ -27,6 +42,22 @@ def postgres_login():
 @pytest.fixture(scope="session")
 def mariadb_login():
     return login("SOURCE_MARIADB_DSN")
+
+
+@pytest.fixture(scope="session")
+def target_login():
+    """The connection arguments of the PostgreSQL to load into."""
+    to = login("TARGET_POSTGRES_DSN")
+    return {"host": to.host, "port": to.port, "dbname": to.database, "user": to.user, "password": to.password}
+
+
+@pytest.fixture
+def warehouse(target_login):
+    """The PostgreSQL to load into, without the schemas the tests make in it."""
+    with closing(psycopg.connect(**target_login, autocommit=True)) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS db_dump_test CASCADE")
+        yield connection
+        connection.execute("DROP SCHEMA IF EXISTS db_dump_test CASCADE")
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +74,37 @@ def mariadb(mariadb_login):
 def source(request):
     """Each of the databases in turn."""
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def shop(postgres_login):
+    """A connection to the source PostgreSQL."""
+    login = postgres_login
+    arguments = {"host": login.host, "port": login.port, "dbname": login.database, "user": login.user}
+    with closing(psycopg.connect(**arguments, password=login.password, autocommit=True)) as connection:
+        yield connection
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, postgres_login, target_login):
+    """The parameters of a run that reads the orders and loads them."""
+    login = {"user": postgres_login.user, "password": postgres_login.password}
+    monkeypatch.setenv("SECRET_SOURCE_POSTGRES", json.dumps(login))
+    monkeypatch.setenv("SECRET_TARGET", json.dumps(target_login))
+    monkeypatch.setenv("DB_DUMP_ROOT", str(tmp_path))
+    return MONTHLY | {
+        "db_host": postgres_login.host,
+        "db_port": postgres_login.port,
+        "dataset_id": "db_dump_test",
+        "table_id": "orders",
+        "batch_data_type": "parquet",
+        "batch_size": 20,
+        "execute_query": QUERY,
+        "target_type": "postgres",
+        "target_secret_path": "/target",
+    }
+
+
+@pytest.fixture
+def table(tmp_path):
+    return Table(str(tmp_path), "db_dump_test", "orders")

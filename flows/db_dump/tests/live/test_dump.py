@@ -5,18 +5,13 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
-from prefect.testing.utilities import prefect_test_harness
+from running import MONTHLY
 
-import flow
 from flow import db_dump
 from sources import SourceUnavailable
 from stage import Table
 
-
-@pytest.fixture(scope="module", autouse=True)
-def server():
-    with prefect_test_harness():
-        yield
+pytestmark = pytest.mark.usefixtures("server")
 
 
 @pytest.fixture
@@ -33,15 +28,6 @@ def dump(tmp_path, monkeypatch, postgres_login):
         return manifest, pa.concat_tables([parquet.ParquetFile(file).read() for file in files])
 
     return run
-
-
-MONTHLY = {
-    "partition_columns": "ordered_at",
-    "partition_date_format": "%Y-%m",
-    "break_query_frequency": "month",
-    "break_query_start": "2025-01-01",
-    "break_query_end": "2026-06-30",
-}
 
 
 def test_overwrite_in_one_piece(dump):
@@ -95,7 +81,7 @@ def test_staged_only_leaves_the_published_table(dump):
 
 
 def test_a_source_that_breaks_off_is_tried_again(dump, monkeypatch):
-    monkeypatch.setattr(flow, "exponential_backoff", lambda factor: 0)
+    monkeypatch.setattr("flow.exponential_backoff", lambda factor: 0)
     extract, tries = Table.extract, []
 
     def flaky(self, *args):

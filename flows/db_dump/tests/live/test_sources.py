@@ -3,12 +3,14 @@
 # ruff: noqa: S608 - the queries are written here
 import gc
 import resource
+from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 import psycopg
 import pyarrow as pa
+import pymysql
 import pytest
 
 from periods import split
@@ -65,10 +67,18 @@ def test_postgres_types(postgres, expression, type_, value):
         ("CAST(-9223372036854775808 AS signed)", pa.int64(), -(2**63)),
         ("CAST('-9999999999.99' AS decimal(12,2))", pa.decimal128(12, 2), Decimal("-9999999999.99")),
         ("CAST(repeat('9', 50) AS decimal(60,2))", pa.decimal256(60, 2), Decimal("9" * 50 + ".00")),
+        ("CAST(255 AS unsigned) & 255", pa.uint64(), 255),
         ("0.1e0", pa.float64(), 0.1),
+        ("CAST(-0.5 AS float)", pa.float32(), -0.5),
+        ("date '0001-01-01'", pa.date32(), date(1, 1, 1)),
         ("date '2024-02-29'", pa.date32(), date(2024, 2, 29)),
         ("timestamp '2024-03-31 02:30:00.000001'", pa.timestamp("us"), datetime(2024, 3, 31, 2, 30, 0, 1)),
+        ("timestamp '9999-12-31 23:59:59'", pa.timestamp("us"), datetime(9999, 12, 31, 23, 59, 59)),
+        ("CAST(date '2000-02-29' AS datetime)", pa.timestamp("us"), datetime(2000, 2, 29)),
+        ("timestamp '1969-12-31 23:59:59.9'", pa.timestamp("us"), datetime(1969, 12, 31, 23, 59, 59, 900_000)),
         ("CAST('-838:59:59' AS time)", pa.string(), "-838:59:59"),
+        ("CAST('-00:00:00.05' AS time(3))", pa.string(), "-00:00:00.050"),
+        ("CAST('00:00:00' AS time(1))", pa.string(), "00:00:00.0"),
         ("x'00ff'", pa.binary(), b"\x00\xff"),
         ("""JSON_OBJECT('a', NULL)""", pa.string(), '{"a": null}'),
     ],
@@ -77,12 +87,49 @@ def test_mariadb_types(mariadb, expression, type_, value):
     assert one(mariadb, expression) == (type_, [value])
 
 
-@pytest.mark.parametrize(
-    "text", ["None", "", "NULL", "NaN", "\\N", "\\.", " ", '"', "a,b", "it''s", "two\nlines", "\r\n", "😀 é"]
-)
+TEXTS = ["None", "", "NULL", "NaN", "\\N", "\\.", " ", '"', "a,b", "it''s", "two\nlines", "\r\n", "😀 é"]
+
+
+@pytest.mark.parametrize("text", TEXTS)
 def test_text_arrives_as_it_left(postgres, text):
     query = f"SELECT '{text}' AS value UNION ALL SELECT NULL"
     assert read(postgres, query)["value"].to_pylist() == [text.replace("''", "'"), None]
+
+
+def test_text_arrives_as_it_left_mariadb(mariadb):
+    texts = [*TEXTS, "\0", "x" * 250, "x" * 251, "é" * 40_000, "x" * 70_000, None]
+    rows = [f"CONVERT(x'{text.encode().hex()}' USING utf8mb4)" for text in texts[:-1]]
+    query = "".join(f"SELECT {row} AS value UNION ALL " for row in rows) + "SELECT NULL"
+    assert read(mariadb, query)["value"].to_pylist() == texts
+
+
+# Seven columns just do not fit one byte of nulls
+@pytest.mark.parametrize("times", [1, 3])
+def test_nulls_stay_where_they_are(mariadb, times):
+    values = {
+        "seq": int,
+        "seq * 1e0": float,
+        "CAST(seq AS char)": str,
+        "date '2024-01-01' + INTERVAL seq DAY": lambda n: date(2024, 1, 1) + timedelta(n),
+        "timestamp '2024-01-01 00:00:00' + INTERVAL seq SECOND": lambda n: datetime(2024, 1, 1) + timedelta(seconds=n),
+        "CAST(seq AS decimal(9,2))": Decimal,
+        "SEC_TO_TIME(seq)": lambda n: f"{n // 3600:02}:{n // 60 % 60:02}:{n % 60:02}",
+    }
+    columns = [(f"c{number}", *item) for number, item in enumerate([*values.items()] * times)]
+    query = ", ".join(f"IF(seq % {n + 2} = 0, NULL, {sql}) AS {name}" for n, (name, sql, _) in enumerate(columns))
+    rows = read(mariadb, f"SELECT {query} FROM seq_1_to_20000", 999).to_pylist()
+    assert rows == [
+        {name: None if row % (n + 2) == 0 else value(row) for n, (name, _, value) in enumerate(columns)}
+        for row in range(1, 20_001)
+    ]
+
+
+# Around the size at which a row goes on in a second packet
+@pytest.mark.parametrize("size", [2**24 - 15, 2**24 - 14, 2**24 - 13, 2**25])
+def test_a_row_may_be_larger_than_a_packet(mariadb, size):
+    half = size // 2
+    query = f"SELECT repeat('a', {half}) AS a, repeat('b', {size - half}) AS b UNION ALL SELECT 'last', NULL"
+    assert read(mariadb, query).to_pylist() == [{"a": "a" * half, "b": "b" * (size - half)}, {"a": "last", "b": None}]
 
 
 def test_both_databases_give_the_same_sample_data(postgres, mariadb):
@@ -182,9 +229,10 @@ def test_other_encodings(postgres_login, mariadb_login):
         assert read(latin, "SELECT name FROM customers WHERE id = 2")["name"].to_pylist() == ["Zoë Ærøskøbing"]
 
 
-def test_nothing_can_be_written(source):
+@pytest.mark.parametrize("query", ["DELETE FROM orders", "DELETE FROM orders RETURNING id"])
+def test_nothing_can_be_written(source, query):
     with pytest.raises(SourceError):
-        list(source.batches("DELETE FROM orders", 10))
+        list(source.batches(query, 10))
 
 
 @pytest.mark.parametrize(
@@ -205,6 +253,39 @@ def test_what_the_query_does_wrong_is_said_in_one_line(source, query, message):
 def test_a_value_that_has_no_place_says_what_to_do(postgres):
     with pytest.raises(SourceError, match=r"infinity.*columns: 0 value.*cast that column to text in execute_query"):
         one(postgres, "timestamp 'infinity'")
+
+
+@pytest.mark.parametrize("value", ["0000-00-00", "2024-00-10", "2024-10-00"])
+def test_a_date_that_is_none_says_what_to_do(mariadb, value):
+    with pytest.raises(SourceError, match=rf"column value: {value} is no date.*CAST\(value AS char\)"):
+        one(mariadb, f"CAST('{value}' AS datetime)")
+    assert one(mariadb, f"CAST(CAST('{value}' AS date) AS char)") == (pa.string(), [value])
+
+
+def test_an_error_among_the_rows_is_not_the_end(mariadb):
+    query = "SELECT IF(seq < 5000, 1, (SELECT seq FROM seq_1_to_2)) AS a FROM seq_1_to_6000"
+    with pytest.raises(SourceError, match="more than 1 row") as caught:
+        list(mariadb.batches(query, 1000))
+    assert not isinstance(caught.value, SourceUnavailable)
+
+
+def test_a_connection_that_breaks_off_can_be_tried_again(mariadb, mariadb_login):
+    batches = mariadb.batches("SELECT /* breaks off */ one.seq FROM seq_1_to_10000 AS one, seq_1_to_10000", 1000)
+    next(batches)
+    with closing(
+        pymysql.connect(
+            host=mariadb_login.host,
+            port=mariadb_login.port,
+            user=mariadb_login.user,
+            password=mariadb_login.password,
+        )
+    ) as other:
+        cursor = other.cursor()
+        cursor.execute("SELECT id FROM information_schema.processlist WHERE info LIKE 'SELECT /* breaks off%'")
+        for row in cursor.fetchall():
+            cursor.execute("KILL %s", row)
+    with pytest.raises(SourceUnavailable):
+        list(batches)
 
 
 @pytest.mark.parametrize("db_type", ["postgres", "mysql"])

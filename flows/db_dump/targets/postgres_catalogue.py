@@ -1,0 +1,126 @@
+"""What PostgreSQL's catalogue knows of a table, and how its types are Arrow's."""
+
+import pyarrow as pa
+from adbc_driver_manager.dbapi import Cursor
+
+from drift import Column
+
+from .errors import TargetError
+
+ARROW_TYPES = {
+    "bool": pa.bool_(),
+    "int2": pa.int16(),
+    "int4": pa.int32(),
+    "int8": pa.int64(),
+    "float4": pa.float32(),
+    "float8": pa.float64(),
+    "date": pa.date32(),
+    "time": pa.time64("us"),
+    "timestamp": pa.timestamp("us"),
+    "timestamptz": pa.timestamp("us", "UTC"),
+    "bytea": pa.binary(),
+    "text": pa.string(),
+    "varchar": pa.string(),
+    "bpchar": pa.string(),
+    "json": pa.string(),
+}
+SQL_TYPES = {
+    pa.bool_(): "boolean",
+    pa.int8(): "smallint",
+    pa.uint8(): "smallint",
+    pa.int16(): "smallint",
+    pa.uint16(): "integer",
+    pa.int32(): "integer",
+    pa.uint32(): "bigint",
+    pa.int64(): "bigint",
+    pa.uint64(): "numeric(20,0)",
+    pa.float32(): "real",
+    pa.float64(): "double precision",
+    pa.date32(): "date",
+    pa.time64("us"): "time",
+    pa.timestamp("us"): "timestamp",
+    pa.timestamp("us", "UTC"): "timestamptz",
+    pa.binary(): "bytea",
+    pa.string(): "text",
+}
+
+COLUMNS = """
+SELECT attname, typname, atttypmod, format_type(atttypid, atttypmod), atthasdef OR attidentity <> '',
+    typnamespace = 'pg_catalog'::regnamespace
+FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
+WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+"""
+
+# All that CREATE TABLE … LIKE would not carry over: views, triggers, foreign keys, policies, publications, sequences,
+# functions, children; settings of its own; rights on single columns; another owner than the login
+SWAPPABLE = """
+SELECT relkind = 'r' AND relpersistence = 'p' AND relreplident = 'd' AND reltablespace = 0 AND reloptions IS NULL
+    AND NOT relrowsecurity AND NOT relispartition AND pg_has_role(relowner, 'USAGE')
+    AND obj_description(pg_class.oid, 'pg_class') IS NULL
+    AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = pg_class.oid)
+    AND NOT EXISTS (SELECT FROM pg_attribute
+        WHERE attrelid = pg_class.oid AND (attidentity <> '' OR attacl IS NOT NULL))
+    AND NOT EXISTS (SELECT FROM pg_depend
+        WHERE refclassid = 'pg_class'::regclass AND refobjid = pg_class.oid AND deptype <> 'i'
+        AND classid NOT IN ('pg_attrdef'::regclass, 'pg_statistic_ext'::regclass)
+        AND NOT EXISTS (SELECT FROM pg_index WHERE indexrelid = objid AND classid = 'pg_class'::regclass)
+        AND NOT EXISTS (SELECT FROM pg_constraint
+            WHERE oid = objid AND classid = 'pg_constraint'::regclass AND contype <> 'f'))
+FROM pg_class WHERE oid = to_regclass($1)
+"""
+
+# Run as it comes: what others may do with the new table ($1) is what they may do with the old one ($2)
+GRANTS = """
+SELECT format('REVOKE ALL ON %s FROM %s', $1, grantee)
+FROM (SELECT DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END AS grantee
+    FROM pg_class, aclexplode(relacl) WHERE pg_class.oid = to_regclass($1) AND grantee <> relowner) AS others
+UNION ALL
+SELECT format('GRANT %s ON %s TO %s%s', privilege_type, $1,
+    CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END,
+    CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+FROM pg_class, aclexplode(relacl) WHERE pg_class.oid = to_regclass($2) AND grantee <> relowner
+UNION ALL
+SELECT format('ALTER TABLE %s OWNER TO %s', $1, relowner::regrole) FROM pg_class WHERE oid = to_regclass($2)
+"""
+
+# The indexes of a table and of its copy come in the same order
+INDEXES = """
+SELECT indexrelid::regclass::text, relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+WHERE indrelid = to_regclass($1)
+ORDER BY relam, indkey::text, indclass::text, indcollation::text, indoption::text, indisunique, indisprimary,
+    pg_get_expr(indexprs, indrelid), pg_get_expr(indpred, indrelid)
+"""
+
+MAY_DROP_ROWS = "SELECT relhastriggers OR relhasrules FROM pg_class WHERE oid = to_regclass($1)"
+
+
+def quote(identifier: str) -> str:
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def sql_type(field: pa.Field) -> str:
+    """The type of the database that holds every value of the column."""
+    if pa.types.is_decimal(field.type):
+        return f"numeric({field.type.precision},{field.type.scale})"
+    if field.type not in SQL_TYPES:
+        raise TargetError(f"column {field.name}: PostgreSQL has no {field.type}; cast it to text in execute_query")
+    return SQL_TYPES[field.type]
+
+
+def columns_of(cursor: Cursor, table: str) -> dict[str, tuple[Column, str]]:
+    """The columns of the table and their SQL types; none where there is no such table."""
+    cursor.execute(COLUMNS, [table])
+    return {
+        name: (Column(_arrow_type(type_, modifier) if builtin else None, filled), sql)
+        for name, type_, modifier, sql, filled, builtin in cursor.fetchall()
+    }
+
+
+def _arrow_type(type_: str, modifier: int) -> pa.DataType | None:
+    if type_ != "numeric":
+        return ARROW_TYPES.get(type_)
+    precision, scale = (modifier - 4) >> 16 & 0xFFFF, modifier - 4 & 0x7FF
+    # a numeric without a precision, or of a scale that Arrow has not
+    if modifier < 0 or not scale <= precision <= 76:
+        return None
+    return pa.decimal128(precision, scale) if precision <= 38 else pa.decimal256(precision, scale)

@@ -1,0 +1,101 @@
+"""The steps of a dump as Prefect tasks."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from time import monotonic
+
+import pyarrow as pa
+from prefect import Task, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.futures import as_completed
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
+
+from files import Layout
+from processes import end_with_parent
+from reports import Progress, fields
+from sources import Source, SourceUnavailable
+from stage import Chunk, Manifest, Record, Table
+from targets import Result, Target, TargetUnavailable
+
+
+def can_retry(_task, _run, state) -> bool:
+    """Only what may go away by itself."""
+    return isinstance(state.result(raise_on_failure=False), SourceUnavailable | TargetUnavailable)
+
+
+@task(cache_policy=NO_CACHE, retry_condition_fn=can_retry)
+def describe(source: Source, query: str, layout: Layout) -> pa.Schema:
+    """The query's columns: what is wrong with the login, the query or the partition columns shows here."""
+    schema = source.columns(query)
+    layout.schema(schema)
+    return schema
+
+
+@task(cache_policy=NO_CACHE, retry_condition_fn=can_retry)
+def check_target(target: Target, dataset_id: str, table_id: str, schema: pa.Schema) -> None:
+    """Refuse what the target cannot take, before anything is read."""
+    target.check(dataset_id, table_id, schema)
+
+
+@task(cache_policy=NO_CACHE, retry_condition_fn=can_retry)
+def read_chunk(
+    table: Table, version: str, chunk: Chunk, schema: pa.Schema, source: Source, batch_size: int, log_every: int
+) -> Record:
+    """Read one piece of the query into files."""
+    log = get_run_logger()
+
+    def progress(batches: int, rows: int) -> None:
+        if batches % log_every == 0:
+            log.info("%s: reading %s", chunk.name, fields(batches=batches, rows=rows))
+
+    with closing(source.batches(chunk.query, batch_size)) as batches:
+        record = table.extract(version, chunk, schema, batches, progress)
+    log.info("%s: read %s", chunk.name, fields(rows=record.rows, bytes=record.bytes, seconds=record.seconds))
+    return record
+
+
+@task(cache_policy=NO_CACHE, retry_condition_fn=can_retry)
+def load(target: Target, table: Table, manifest: Manifest) -> Result:
+    """Bring the target's table to what is published."""
+    log, start = get_run_logger(), monotonic()
+    result = target.load(table, manifest)
+    seconds = round(monotonic() - start, 1)
+    log.info("%s: loaded %s", manifest.table_id, fields(rows=result.rows, pieces=result.chunks, seconds=seconds))
+    return result
+
+
+def read_all(
+    chunks: list[Chunk], reading: Task, common: dict, max_concurrency: int, progress: Progress
+) -> list[Record]:
+    """Read the chunks, some at a time. One that fails does not stop the others, whose files then need no second run."""
+    with _runner(min(max_concurrency, len(chunks))) as runner:
+        submitted = {
+            runner.submit(reading.with_options(task_run_name=f"read {chunk.name}"), common | {"chunk": chunk}): chunk
+            for chunk in chunks
+        }
+        results = {}
+        for future in as_completed(list(submitted)):
+            results[submitted[future].id] = future.result(raise_on_failure=False)
+            progress.done(len(results))
+    failed = [(chunk, results[chunk.id]) for chunk in chunks if isinstance(results[chunk.id], Exception)]
+    if failed:
+        chunk, error = failed[0]
+        raise RuntimeError(
+            f"{len(failed)} of {len(chunks)} pieces failed, the others are kept for the next run; {chunk.name}: {error}"
+        ) from error
+    return [results[chunk.id] for chunk in chunks]
+
+
+@contextmanager
+def _runner(workers: int) -> Iterator[TaskRunner]:
+    """Processes, as decoding rows keeps a core busy; one piece at a time needs none of its own."""
+    if workers <= 1:
+        with ThreadPoolTaskRunner(max_workers=1) as runner:
+            yield runner
+        return
+    # a flow run alone has a server of its own, which the processes would not know and each start another
+    address = {PREFECT_API_URL: str(get_client(sync_client=True).api_url)}
+    with temporary_settings(address), ProcessPoolTaskRunner(workers, initializer=end_with_parent) as runner:
+        yield runner

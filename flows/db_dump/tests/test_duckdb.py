@@ -1,0 +1,154 @@
+"""A DuckDB file has what is published, or what it had before."""
+
+import subprocess
+import sys
+from decimal import Decimal
+
+import duckdb
+import pyarrow as pa
+import pytest
+from publishing import FEB, JAN, MAR, SCHEMA, Published, rows
+
+from query import ParameterError
+from targets import TargetError, TargetUnavailable, open_target
+
+
+class Dump(Published):
+    """A published table and a DuckDB file it is loaded into."""
+
+    def __init__(self, root):
+        self.path = str(root / "warehouse.duckdb")
+        super().__init__(root, open_target("duckdb", {"database": self.path}))
+
+    def query(self, sql):
+        with duckdb.connect(self.path) as connection:
+            return connection.sql(sql).fetchall()
+
+    def ids(self):
+        return [id for (id,) in self.query("SELECT id FROM shop.orders ORDER BY id")]
+
+
+@pytest.fixture
+def dump(tmp_path):
+    return Dump(tmp_path)
+
+
+@pytest.mark.parametrize("data_type", ["csv", "parquet"])
+def test_a_new_table_has_the_types_of_the_dump(dump, data_type):
+    dump.load("overwrite", (None, rows(1, 2)), data_type=data_type)
+    assert dump.query("SELECT * FROM shop.orders") == [(1, JAN, Decimal("1.10")), (2, JAN, Decimal("1.10"))]
+    assert [type_ for _, type_, *_ in dump.query("DESCRIBE shop.orders")] == ["INTEGER", "DATE", "DECIMAL(12,2)"]
+
+
+def test_overwrite_replaces_the_rows_and_leaves_the_table(dump):
+    dump.load("overwrite", (None, rows(1, 2)))
+    dump.query("CREATE VIEW shop.seen AS SELECT id FROM shop.orders; ALTER TABLE shop.orders ADD PRIMARY KEY (id)")
+    dump.load("overwrite", (None, rows(2, 3)))
+    assert dump.query("SELECT id FROM shop.seen ORDER BY id") == [(2,), (3,)]
+
+
+def test_append_loads_each_piece_once(dump):
+    dump.load("append", (JAN, rows(1)), (FEB, rows(2, day=FEB)))
+    manifest = dump.publish("append", (MAR, rows(3, day=MAR)))
+    assert dump.target.load(dump.table, manifest).rows == 1
+    assert dump.target.load(dump.table, manifest).rows == 0
+    assert dump.ids() == [1, 2, 3]
+
+
+def test_append_replaces_the_days_of_a_piece(dump):
+    dump.load("append", (JAN, rows(1)), (FEB, rows(2, day=FEB)))
+    dump.query("INSERT INTO shop.orders VALUES (77, '2024-01-31', 0), (78, '2023-12-31', 0)")
+    dump.load("append", (JAN, rows(5, 6)))
+    assert dump.ids() == [2, 5, 6, 78]
+
+
+def test_append_without_days_adds_the_rows_of_each_run_once(dump):
+    dump.load("append", (None, rows(1)), run="run 1")
+    manifest = dump.publish("append", (None, rows(1)), run="run 2")
+    dump.target.load(dump.table, manifest)
+    dump.target.load(dump.table, manifest)
+    assert dump.ids() == [1, 1]
+
+
+def test_what_was_published_and_not_loaded_is_loaded_with_the_next(dump):
+    dump.publish("append", (JAN, rows(1)))
+    dump.load("append", (FEB, rows(2, day=FEB)))
+    assert dump.ids() == [1, 2]
+
+
+def test_a_table_that_was_dropped_is_loaded_anew(dump):
+    dump.load("append", (JAN, rows(1)))
+    dump.query("DROP TABLE shop.orders")
+    dump.load("append", (FEB, rows(2, day=FEB)))
+    assert dump.ids() == [1, 2]
+
+
+@pytest.mark.parametrize("mode", ["append", "overwrite"])
+def test_columns_are_added_and_widened(dump, mode):
+    dump.load(mode, (JAN, rows(1)))
+    now = pa.schema([("id", pa.int64()), ("day", pa.date32()), ("amount", pa.decimal128(14, 3)), ("note", pa.string())])
+    result = dump.load(mode, (FEB, rows(2**40, day=FEB, note="new")), schema=now)
+    assert (result.added, result.widened) == (("note",), ("id", "amount"))
+    assert [type_ for _, type_, *_ in dump.query("DESCRIBE shop.orders")] == [
+        "BIGINT",
+        "DATE",
+        "DECIMAL(14,3)",
+        "VARCHAR",
+    ]
+    assert dump.query("SELECT id, note FROM shop.orders ORDER BY id")[-1] == (2**40, "new")
+
+
+def test_what_the_table_cannot_take_is_refused_before_anything_is_read(dump):
+    dump.load("overwrite", (None, rows(1)))
+    with pytest.raises(ParameterError, match=r'the table "shop"."orders": column amount was decimal.* is string now'):
+        dump.target.check("shop", "orders", SCHEMA.set(2, pa.field("amount", pa.string())))
+    with pytest.raises(TargetError, match=r"column id: DuckDB has no decimal256"):
+        dump.target.check("shop", "new", pa.schema([("id", pa.decimal256(50, 0))]))
+
+
+def test_text_goes_into_types_that_arrow_does_not_know(dump):
+    key = "6b1e3c1e-7d3f-4a57-9c1c-0c1b2a3d4e5f"
+    dump.query("CREATE SCHEMA shop; CREATE TABLE shop.orders (id UUID, loaded_at TIMESTAMP DEFAULT now())")
+    schema = pa.schema([("id", pa.string())])
+    dump.load_values(schema, {"id": key})
+    assert dump.query("SELECT id::VARCHAR, loaded_at IS NOT NULL FROM shop.orders") == [(key, True)]
+    with pytest.raises(TargetError, match="Could not convert string 'no key' to UUID"):
+        dump.load_values(schema, {"id": "no key"})
+    assert dump.query("SELECT count(*) FROM shop.orders") == [(1,)]
+
+
+def test_a_load_that_fails_changes_nothing(dump, monkeypatch):
+    dump.load("append", (JAN, rows(1)))
+    manifest = dump.publish(
+        "append", (JAN, rows(5)), (FEB, rows(6, day=FEB)), schema=SCHEMA.append(pa.field("n", pa.int8()))
+    )
+    read = dump.table.read
+
+    def broken(*arguments):
+        yield next(read(*arguments))
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(dump.table, "read", broken)
+    with pytest.raises(OSError, match=r"^the disk is gone$"):
+        dump.target.load(dump.table, manifest)
+    assert (dump.ids(), len(dump.query("DESCRIBE shop.orders"))) == ([1], 3)
+    monkeypatch.undo()
+    dump.target.load(dump.table, manifest)
+    assert dump.ids() == [5, 6]
+
+
+def test_a_file_that_another_process_has_open(dump):
+    manifest = dump.publish("overwrite", (None, rows(1)))
+    script = f"import duckdb; held = duckdb.connect({dump.path!r}); print('open', flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        with pytest.raises(TargetUnavailable, match=rf"^{dump.path}: another process has it open; close it, or wait$"):
+            dump.target.load(dump.table, manifest)
+        other.stdin.close()
+    dump.target.load(dump.table, manifest)
+    assert dump.ids() == [1]
+
+
+def test_the_place_of_the_file_must_be_given():
+    with pytest.raises(TargetError, match='target_secret_path: the secret must give "database", the absolute path'):
+        open_target("duckdb", {"path": "warehouse.duckdb"})

@@ -1,0 +1,206 @@
+"""The parts of SQL Server and Oracle that can be shown without a server, with the drivers' own classes."""
+
+import ctypes
+from datetime import UTC, datetime
+from decimal import Decimal
+from types import SimpleNamespace
+
+import mssql_python
+import oracledb
+import pyarrow as pa
+import pytest
+from mssql_python.exceptions import sqlstate_to_exception
+from oracledb.arrow_impl import ArrowSchemaImpl
+from oracledb.errors import _Error
+
+from sources import SOURCES, Login, SourceError, SourceUnavailable, open_source, oracle, sql_server
+from sources.gather import gather
+
+LOGIN = Login("db.example.org", "shop", "reader", "top;secret}")
+
+
+def test_every_db_type_opens_without_a_connection():
+    assert {type(open_source(name, LOGIN)).__name__ for name in SOURCES} == {"Postgres", "MySQL", "SQLServer", "Oracle"}
+
+
+@pytest.mark.parametrize("db_type", ["sql_server", "oracle"])
+def test_an_encoding_that_would_be_ignored_is_refused(db_type):
+    with pytest.raises(SourceError, match=f"db_charset: has no effect on {db_type}"):
+        open_source(db_type, Login("host", "db", "user", "secret", charset="latin1"))
+
+
+def test_gathered_rows_keep_their_order_and_no_batch_is_larger_than_asked():
+    pieces = [pa.record_batch({"a": range(start, start + 10)}) for start in range(0, 50, 10)]
+    batches = list(gather(pieces, 17))
+    assert [batch.num_rows for batch in batches] == [17, 17, 16]
+    assert [row for batch in batches for row in batch["a"].to_pylist()] == list(range(50))
+
+
+def test_a_gathered_batch_of_wide_rows_ends_early(monkeypatch):
+    monkeypatch.setattr("sources.gather.BATCH_BYTES", 100)
+    pieces = [pa.record_batch({"a": ["x" * 60]}) for _ in range(4)]
+    assert [batch.num_rows for batch in gather(pieces, 1000)] == [2, 2]
+
+
+# --- SQL Server ----------------------------------------------------------------------------------------------------
+
+
+def test_sql_server_is_reached_encrypted_with_a_certificate_that_is_verified():
+    settings = sql_server._connection(LOGIN)
+    # the driver's own reading of them
+    text, _ = mssql_python.Connection._construct_connection_string(None, "", **_only_text(settings))
+    assert "Encrypt=yes" in text
+    assert "TrustServerCertificate=no" in text
+    assert "Server=db.example.org,1433" in text
+    assert "PWD={top;secret}}}" in text
+    assert settings["autocommit"] is False
+
+
+def _only_text(settings):
+    return {name: value for name, value in settings.items() if isinstance(value, str)}
+
+
+def test_sql_server_types_are_those_of_the_other_databases():
+    batch = pa.record_batch(
+        {
+            "text": pa.array(["None", "", None], pa.large_string()),
+            "data": pa.array([b"\x00", b"", None], pa.large_binary()),
+            "price": pa.array([Decimal("-1.10"), None, None], pa.decimal128(38, 2)),
+            "at": pa.array([datetime(9999, 12, 31), None, None], pa.timestamp("us", "+00:00")),
+        }
+    )
+    plain = sql_server._plain(batch)
+    assert plain.to_pylist() == batch.to_pylist()
+    assert plain.schema.types == [pa.string(), pa.binary(), pa.decimal128(38, 2), pa.timestamp("us", "UTC")]
+
+
+@pytest.mark.parametrize(
+    ("state", "passing"),
+    [("08001", True), ("08S01", True), ("HYT00", True), ("40001", True), ("28000", False), ("42S02", False)],
+)
+def test_sql_server_errors_that_may_pass(state, passing):
+    error = sqlstate_to_exception(state, "[Microsoft][ODBC Driver 18 for SQL Server]…")
+    assert (sql_server._refusal(error) is SourceUnavailable) == passing
+
+
+def test_a_sql_server_that_is_not_there():
+    nowhere = open_source("sql_server", Login("127.0.0.1", "shop", "reader", LOGIN.password, 1))
+    with pytest.raises(SourceError, match=r"^127\.0\.0\.1/shop: .+$") as caught:
+        nowhere.columns("SELECT 1")
+    assert LOGIN.password not in str(caught.value)
+    try:
+        ctypes.CDLL("libltdl.so.7")
+    except OSError:
+        assert "apt-get install libltdl7 libgssapi-krb5-2" in str(caught.value)
+    else:
+        assert isinstance(caught.value, SourceUnavailable)
+
+
+# --- Oracle --------------------------------------------------------------------------------------------------------
+
+
+def column(dbtype, precision=0, scale=0):
+    """What the driver says of a column, in its own class."""
+    info = SimpleNamespace(name="C", dbtype=dbtype, objtype=None, precision=precision, scale=scale)
+    return oracle._column(oracledb.FetchInfo._from_impl(info), '"C"')
+
+
+@pytest.mark.parametrize(
+    ("precision", "scale", "type_"),
+    [
+        (12, 2, pa.decimal128(12, 2)),
+        (38, 0, pa.decimal128(38, 0)),
+        (5, -2, pa.decimal128(7, 0)),
+        (2, 5, pa.decimal128(5, 5)),
+        # NUMBER, an expression, FLOAT, and more digits than 38
+        (0, -127, pa.string()),
+        (0, 0, pa.string()),
+        (126, -127, pa.string()),
+        (24, -127, pa.string()),
+        (38, -10, pa.string()),
+    ],
+)
+def test_oracle_numbers_keep_all_their_digits(precision, scale, type_):
+    number = column(oracledb.DB_TYPE_NUMBER, precision, scale)
+    assert number.type == type_
+    assert number.expression == ('"C"' if type_ != pa.string() else """TO_CHAR("C", 'TM9')""")
+
+
+@pytest.mark.parametrize(
+    ("dbtype", "scale", "type_", "expression"),
+    [
+        (oracledb.DB_TYPE_DATE, 0, pa.timestamp("us"), '"C"'),
+        (oracledb.DB_TYPE_TIMESTAMP, 6, pa.timestamp("us"), '"C"'),
+        (oracledb.DB_TYPE_TIMESTAMP, 9, pa.string(), """TO_CHAR("C", 'YYYY-MM-DD"T"HH24:MI:SS.FF')"""),
+        (oracledb.DB_TYPE_TIMESTAMP_TZ, 6, pa.timestamp("us", "UTC"), 'SYS_EXTRACT_UTC("C")'),
+        (
+            oracledb.DB_TYPE_TIMESTAMP_TZ,
+            9,
+            pa.string(),
+            """TO_CHAR(SYS_EXTRACT_UTC("C"), 'YYYY-MM-DD"T"HH24:MI:SS.FF') || 'Z'""",
+        ),
+        (oracledb.DB_TYPE_CLOB, 0, pa.string(), '"C"'),
+        (oracledb.DB_TYPE_BLOB, 0, pa.binary(), '"C"'),
+        (oracledb.DB_TYPE_RAW, 0, pa.binary(), '"C"'),
+        (oracledb.DB_TYPE_JSON, 0, pa.string(), 'JSON_SERIALIZE("C" RETURNING CLOB)'),
+    ],
+)
+def test_oracle_types(dbtype, scale, type_, expression):
+    assert column(dbtype, scale=scale) == oracle.Column("C", type_, expression)
+
+
+def test_oracle_types_without_a_place_name_the_column_and_the_way_out():
+    with pytest.raises(SourceError, match=r"column C: OBJECT cannot be dumped as it is; convert it in execute_query"):
+        column(oracledb.DB_TYPE_OBJECT)
+
+
+def test_the_driver_takes_every_type_it_is_asked_for():
+    columns = [oracle.Column(str(number), type_, "") for number, (type_, _) in enumerate(oracle.TYPES.values())]
+    columns.append(oracle.Column("number", pa.decimal128(38, 10), ""))
+    requested = oracle._requested(columns)
+    assert pa.timestamp("us", "UTC") not in requested.types
+    ArrowSchemaImpl.from_arrow_schema(requested)
+
+
+def test_oracle_rows_arrive_as_they_left_and_know_their_zone():
+    schema = pa.schema([("AT", pa.timestamp("us", "UTC")), ("NOTE", pa.string()), ("N", pa.decimal128(38, 2))])
+    at = datetime(2024, 2, 29, 12, 0, 0, 1)
+    read = {"AT": pa.array([at, None]), "NOTE": ["None", None], "N": pa.array([Decimal("-1.10"), None], schema[2].type)}
+    [batch] = oracle._typed(oracledb.from_arrow(pa.table(read)), schema)
+    assert batch.schema == schema
+    assert batch.to_pydict() == {
+        "AT": [at.replace(tzinfo=UTC), None],
+        "NOTE": ["None", None],
+        "N": [Decimal("-1.10"), None],
+    }
+
+
+def test_oracle_reads_the_columns_by_expressions_that_keep_their_names():
+    number = oracle.Column("A", pa.string(), """TO_CHAR("A", 'TM9')""")
+    text = oracle.Column("odd name", pa.string(), '"odd name"')
+    assert oracle.Oracle(LOGIN)._select([number, text], "SELECT 1 FROM dual") == (
+        """SELECT TO_CHAR("A", 'TM9') AS "A", "odd name" AS "odd name" FROM (\nSELECT 1 FROM dual\n) source"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "passing"),
+    [
+        ("DPY-6005: cannot connect to database", 0, True),
+        ("DPY-4011: the database or network closed the connection", 0, True),
+        ("ORA-01555: snapshot too old", 1555, True),
+        ("ORA-01033: ORACLE initialization or shutdown in progress", 1033, True),
+        ("ORA-01017: invalid username/password; logon denied", 1017, False),
+        ("ORA-00942: table or view does not exist", 942, False),
+        ("DPY-6001: service is not registered with the listener", 0, False),
+    ],
+)
+def test_oracle_errors_that_may_pass(message, code, passing):
+    assert oracle._passing(oracledb.DatabaseError(_Error(message, code=code))) == passing
+
+
+def test_an_oracle_that_is_not_there():
+    nowhere = open_source("oracle", Login("127.0.0.1", "shop", "reader", LOGIN.password, 1))
+    with pytest.raises(SourceUnavailable, match=r"^127\.0\.0\.1/shop: .+$") as caught:
+        nowhere.columns("SELECT 1 FROM dual")
+    assert LOGIN.password not in str(caught.value)
