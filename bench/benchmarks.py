@@ -82,8 +82,7 @@ BENCHMARKS = {
             Way("COPY binary, thrown away", "ways.libpq:discard"),
             Way("ConnectorX", "ways.connectorx:extract"),
             Way("ADBC", "ways.adbc:extract"),
-            Way("dlt, connectorx", "ways.dlt:by_connectorx"),
-            Way("dlt, pyarrow", "ways.dlt:by_pyarrow"),
+            Way("dlt", "ways.dlt:extract"),
             Way("db_dump, two processes", "ways.db_dump:extract_in_two", "project"),
             Way(
                 LARGER,
@@ -94,7 +93,7 @@ BENCHMARKS = {
             ),
         ),
         bars=(
-            Faster(1.1, ("ConnectorX", "ADBC", "dlt, connectorx", "dlt, pyarrow")),
+            Faster(1.1, ("ConnectorX", "ADBC", "dlt")),
             Faster(0.70, ("COPY binary, thrown away",), "the ceiling"),
             Memory("db_dump", most_mb=320),
             Memory(LARGER, times=1.1, of="db_dump"),
@@ -108,11 +107,10 @@ BENCHMARKS = {
         ways=(
             Way("db_dump", "ways.db_dump:extract", "project"),
             Way("ConnectorX", "ways.connectorx:extract"),
-            Way("dlt, connectorx", "ways.dlt:by_connectorx"),
-            Way("dlt, pyarrow", "ways.dlt:by_pyarrow"),
+            Way("dlt", "ways.dlt:extract"),
             Way("db_dump, two processes", "ways.db_dump:extract_in_two", "project"),
         ),
-        bars=(Faster(1.1, ("ConnectorX", "dlt, connectorx", "dlt, pyarrow")), Memory("db_dump", most_mb=320)),
+        bars=(Faster(1.1, ("ConnectorX", "dlt")), Memory("db_dump", most_mb=320)),
         arguments=lambda lab: {"address": address(lab, "mariadb", "mysql"), "query": EVENTS},
     ),
     "parquet-to-postgres": Benchmark(

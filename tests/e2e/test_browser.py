@@ -95,7 +95,7 @@ def test_a_person_logs_in_and_reads_how_a_run_went(
 
     expect(page.get_by_role("navigation", name="breadcrumb").first).to_contain_text(run.name)
     expect(page.get_by_text("Completed", exact=True).first).to_be_visible()
-    expect(page.get_by_text("all rows: 5,000 rows in")).to_be_visible()
+    expect(page.get_by_text("all rows: read rows=5000")).to_be_visible()
 
     page.get_by_role("tab", name="Task Runs").click()
     task_runs = page.get_by_role("tabpanel", name="Task Runs")

@@ -28,8 +28,8 @@ TASKS = {
     FILES: {"download yellow/2024-01", "load yellow/2024-01", "load yellow/2024-02"},
 }
 LOGS = {
-    DUMP: "5,000 rows in",
-    PIPELINE: "rows exported to",
+    DUMP: "all rows: read rows=5000",
+    PIPELINE: "files copied table=RAW.ORDERS",
     NORTHWIND: "report: 150 rows",
     FILES: "150 rows in public.sample_trips",
 }

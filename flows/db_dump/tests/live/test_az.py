@@ -43,7 +43,7 @@ def test_killed_and_taken_up_again(run, root, shop, warehouse, monkeypatch):
 
     with pytest.raises(StorageError, match=r"another run is writing this table; .* 5 minutes if it was killed"):
         db_dump(**run)
-    monkeypatch.setattr(storage, "LEASE", timedelta(0))
+    monkeypatch.setattr(storage, "LEASE", timedelta(seconds=1))
     db_dump(**run)
     manifest = table.published()
     assert len(manifest.chunks) == 18
