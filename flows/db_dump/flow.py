@@ -62,7 +62,8 @@ def db_dump(
     Days begin and end at midnight UTC.
 
     Args:
-        db_type: The kind of database; `mysql` is MariaDB too. `sql_server` and `oracle` are not proven against a server.
+        db_type: The kind of database; `mysql` is MariaDB too. `sql_server` and `oracle` are not proven against a
+            server.
         db_host: Name or address of the database server.
         db_port: Its port; by default the usual one of db_type.
         db_database: The database on that server.
