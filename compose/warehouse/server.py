@@ -134,11 +134,22 @@ def set_up(snow: FakeSnow, setup_sql: Path, variables: dict[str, str]) -> None:
                 connection.cursor().execute(statement)
 
 
+def files_of_a_stage(location: str, files: list[str]) -> list[str]:
+    """The files that COPY INTO names; fakesnow finds them in a cloud only, not on a stage of its own."""
+    if location.startswith("/"):
+        return [f"{location.rstrip('/')}/{name}" for name in files]
+    return _source_urls(location, files)
+
+
+_source_urls = fakesnow.copy_into._source_urls
+
+
 def main() -> None:
     """Serve until stopped."""
     snow = warehouse(Path(os.environ.get("DATA_DIR", "/var/lib/warehouse")), os.environ["BLOB_CONNECTION_STRING"])
     set_up(snow, Path(os.environ["SETUP_SQL"]), {"storage_account": "devstoreaccount1"})
     fakesnow.copy_into.ReadCSV = ReadSnowflakeCSV
+    fakesnow.copy_into._source_urls = files_of_a_stage
     fakesnow.cursor.copy_into = copying(fakesnow.cursor.copy_into)
     FakeSnowflakeCursor.execute = answering(FakeSnowflakeCursor.execute)
     fakesnow.server.shared_fs = snow

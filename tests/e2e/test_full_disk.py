@@ -29,6 +29,7 @@ def test_a_full_disk(
 ) -> None:
     seen_from_the_host, folder = small_disk
     place = {"staging_root": folder, "dataset_id": "full", "table_id": "table"}
+    place |= {"target_type": None, "target_secret_path": None}
     before = finish(start(DUMP, **place))
     assert before.state.is_completed(), before.state.message
     table = f"{seen_from_the_host}{folder}/full/table"

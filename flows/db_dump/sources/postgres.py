@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from select import select
 
 import psycopg
 import pyarrow as pa
@@ -114,8 +115,13 @@ def _blocks(connection: psycopg.Connection, copy: str, batch_size: int) -> Itera
     while size > 0:
         block = bytearray()
         for _ in range(batch_size):
-            size, row = next_row(0)
-            if size <= 0:
+            size, row = next_row(1)
+            while size == 0:
+                # psycopg would wait holding the interpreter's lock: no other thread could run
+                select([libpq.socket], [], [])
+                libpq.consume_input()
+                size, row = next_row(1)
+            if size < 0:
                 break
             block += row
             if len(block) >= BATCH_BYTES:
