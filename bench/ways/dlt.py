@@ -13,7 +13,7 @@ os.environ |= {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "ERRO
 def extract(folder: Path, address: str, query: str) -> int:
     """Database to Parquet; dlt reads the table, the query is not needed."""
     table = sql_table(
-        address,
+        address.replace("mysql:", "mysql+pymysql:"),
         table="events",
         backend="connectorx",
         chunk_size=50_000,
