@@ -1,0 +1,1 @@
+SELECT status, orders, total FROM daily_sales WHERE day = %(day)s ORDER BY status
