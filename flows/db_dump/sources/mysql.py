@@ -147,8 +147,8 @@ def _column(field: FieldDescriptorPacket) -> Column:
     elif code == FIELD_TYPE.NEWDECIMAL:
         # the length counts the sign and the point too
         precision = field.length - (not unsigned) - bool(field.scale)
-        sent, decimal = pa.binary(), pa.decimal128 if precision <= 38 else pa.decimal256
-        type_ = decimal(precision, field.scale)
+        decimal = pa.decimal128 if precision <= 38 else pa.decimal256
+        sent = type_ = decimal(precision, field.scale)
     else:
         # text too are JSON, ENUM and SET
         binary = code in (FIELD_TYPE.BIT, FIELD_TYPE.GEOMETRY) or field.charsetnr == BINARY_CHARSET
@@ -178,7 +178,7 @@ def _cast(array: pa.Array, column: Column, encoding: str) -> pa.Array:
     if encoding != "utf8":
         values = array.to_pylist()
         array = pa.array([None if value is None else value.decode(encoding) for value in values], pa.string())
-    return array.cast(pa.string()).cast(column.type)
+    return array.cast(pa.string())
 
 
 def _time_text(microseconds: int, decimals: int) -> str:
