@@ -51,7 +51,7 @@ help: ## This list
 	@touch $@
 
 lock: .venv/.complete ## Resolve every requirements.in again into its hashed lock
-	@for in in requirements/*.in compose/*.in bench/*.in flows/*/requirements.in flows/*/requirements-dev.in; do \
+	@for in in requirements/*.in compose/*.in bench/*.in {flows/*,templates/shared}/requirements{,-dev}.in; do \
 	  echo "$${in%.in}.txt"; ( cd "$$(dirname "$$in")" && name=$$(basename "$$in" .in) && \
 	  uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --python-version 3.11 \
 	    $$([ "$$name" != requirements-dev ] || echo --constraints requirements.txt) "$$name.in" --output-file "$$name.txt" ); done
@@ -66,16 +66,32 @@ secrets: .venv/.complete ## Make the vault of ENV: strong values, and placeholde
 provision: .venv/.complete vault ## A bare server -> the platform
 	@$(playbook) ansible/site.yml
 
-plan: .venv/.complete vault ## What `make provision` would change, without changing it
+plan-provision: .venv/.complete vault ## What `make provision` would change, without changing it
 	@$(playbook) ansible/site.yml --check --diff
 
-deploy-flows: .venv/.complete vault ## Check the flows, ship a release to the workers, register the deployments
-	@$(playbook) ansible/deploy.yml
+# --- flows ---------------------------------------------------------------------------------------------------------
+# Pools, and the values of blocks: by a pipe, never in a file or a list of processes.
+facts = <(ansible localhost $(ansible_options) --playbook-dir ansible --module-name ansible.builtin.debug --args var=platform_inventory | sed '1s/.*=> //')
+registered = --inventory $(facts) $(if $(PRUNE),--prune)
+
+check: .venv/.complete ## Every file under flows/, without a server
+	@python deploy.py check --target $(ENV)
+
+plan: .venv/.complete vault ## What `make deploy-flows` would change, field by field: [PRUNE=1]
+	@$(prefect_env); python deploy.py plan --target $(ENV) $(registered) --markdown $(STATE_DIR)/plan.md || test $$? = 2
+
+deploy-flows: .venv/.complete vault ## Check the flows, ship a release to the workers, register what it wants: [PRUNE=1]
+	@mkdir -p $(STATE_DIR); $(playbook) ansible/deploy.yml
+	@$(prefect_env); python deploy.py apply $(STATE_DIR)/release.json $(registered)
+
+rollback: .venv/.complete vault ## Register the release before the last again, or RELEASE=<id>: [PRUNE=1]
+	@mkdir -p $(STATE_DIR); $(playbook) ansible/rollback.yml
+	@$(prefect_env); python deploy.py apply $(STATE_DIR)/release.json $(if $(PRUNE),--prune)
 
 run: .venv/.complete vault ## Run a deployment and follow it: FLOW=<flow>/<deployment> [PARAMS=json]
 	@test -n "$(FLOW)" || { echo "Say which: make run FLOW=<flow>/<deployment>"; exit 1; }
 # Prefect's command answers a wrong password with a traceback, deploy.py in one line.
-	@$(prefect_env); python deploy.py secrets <<<'{}'; prefect deployment run '$(FLOW)' --watch $(if $(PARAMS),--params '$(PARAMS)')
+	@$(prefect_env); python deploy.py ping; prefect deployment run '$(FLOW)' --watch $(if $(PARAMS),--params '$(PARAMS)')
 
 env: .venv/.complete vault ## The PREFECT_* settings of ENV, for: eval "$(make -s env)"
 	@mkdir -p $(STATE_DIR); $(playbook) ansible/env.yml >/dev/null && cat $(STATE_DIR)/prefect.env
@@ -87,10 +103,35 @@ logs: .venv/.complete vault ## The journal of a unit: UNIT=prefect-server
 	@test -n "$(UNIT)" || { echo "Say which: make logs UNIT=prefect-server (or prefect-worker@default, nginx, ...)"; exit 1; }
 	@ansible all $(ansible_options) -b -a 'journalctl --no-pager --lines 200 --unit $(UNIT)'
 
+new-project: .venv/.complete ## A project of your own: NAME=sales TEMPLATE=db_dump|pipeline
+	@python -m templates.new_project -- "$${NAME:-}" "$${TEMPLATE:-}"
+
 vault:
 	@test -f $(vault) -a -f $(vault_password) || { echo "$(inventory) has no vault: make secrets ENV=$(ENV)"; exit 1; }
 	@ansible-vault view --vault-password-file $(vault_password) $(vault) >/dev/null 2>&1 || \
 	  { echo "$(vault) does not open with $(vault_password): put the right password there, or ansible-vault encrypt what is not encrypted."; exit 1; }
+
+# --- CI ------------------------------------------------------------------------------------------------------------
+# What a job needs to open the vault (ci-vault), and to reach the hosts too (ci-credentials): docs/ci-cd.md.
+ci_key = $(STATE_DIR)/ci/key
+ci_known_hosts = $(STATE_DIR)/ci/known_hosts
+# Only the hosts that are listed: a job has nobody to look at a key it sees for the first time.
+ifneq ($(wildcard $(ci_key)),)
+export ANSIBLE_PRIVATE_KEY_FILE = $(ci_key)
+export ANSIBLE_SSH_ARGS = -o ControlMaster=auto -o ControlPersist=120s -o StrictHostKeyChecking=yes -o UserKnownHostsFile=$(ci_known_hosts)
+endif
+
+ci-vault: ci_secrets = VAULT_PASSWORD
+ci-credentials: ci_secrets = VAULT_PASSWORD SSH_PRIVATE_KEY SSH_KNOWN_HOSTS
+ci-vault ci-credentials:
+	@test $(ENV) != lab || { echo "The lab makes its own credentials. Say which environment: make $@ ENV=production"; exit 1; }
+	@test -f $(vault) || { echo "$(vault) is not there: make secrets ENV=$(ENV), and commit it."; exit 1; }
+	@missing=; for secret in $(ci_secrets); do test -n "$${!secret:-}" || missing="$$missing $$secret"; done; \
+	  test -z "$$missing" || { echo "Not set:$$missing. Add what is missing to the secrets of the GitHub environment (docs/ci-cd.md)."; exit 1; }
+	@test ! -e $(vault_password) || test "$$(cat $(vault_password))" = "$$VAULT_PASSWORD" || \
+	  { echo "$(vault_password) holds another password than VAULT_PASSWORD: it is kept; remove it if it is the wrong one."; exit 1; }
+	@write() { printf '%s\n' "$${!1}" | install -D -m 600 /dev/stdin "$$2"; }; write VAULT_PASSWORD $(vault_password); \
+	  test $@ = ci-vault || { write SSH_PRIVATE_KEY $(ci_key); write SSH_KNOWN_HOSTS $(ci_known_hosts); }
 
 # --- the lab -------------------------------------------------------------------------------------------------------
 up: ## The lab from nothing: hosts, provision, deploy, both main flows run once
@@ -119,12 +160,15 @@ test: ## Everything, on a lab of its own: lint, unit tests, the platform from no
 	@$(MAKE) tools
 	@$(MAKE) --jobs=2 lint-and-unit test-lab
 
-# Programs the tests use: nginx and systemd read the templates, Chromium opens the UI.
+# Programs the tests use: nginx and systemd read the templates, Chromium (or Google Chrome, by its name) opens the UI.
 tools: .venv/.complete
+	@command -v chromium >/dev/null || ! chrome=$$(command -v google-chrome) || ln -sf "$$chrome" .venv/bin/chromium
 	@missing=; for tool in nginx:nginx-light systemd-analyze:systemd chromium:chromium certutil:libnss3-tools; do \
 	  command -v "$${tool%:*}" >/dev/null || missing="$$missing $${tool#*:}"; done; \
-	test -z "$$missing" || { test "$$(id -u)" = 0 && apt-get -qq update && \
-	  DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing >/dev/null; } || \
+	getent ahosts prefect.localhost >/dev/null || missing="$$missing libnss-myhostname"; \
+	as_root=; test "$$(id -u)" = 0 || as_root="sudo --non-interactive"; \
+	test -z "$$missing" || { $$as_root true 2>/dev/null && $$as_root apt-get -qq update && \
+	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing >/dev/null; } || \
 	{ echo "The tests need programs that are not here: apt-get install$$missing"; exit 1; }
 
 lint-and-unit:
@@ -180,5 +224,5 @@ bench-%: .venv/.complete .cache/envs/bench/.complete
 	@uv pip sync --quiet --python .cache/envs/bench/bin/python --require-hashes $<
 	@touch $@
 
-.PHONY: bench help lock secrets provision plan deploy-flows run env status logs vault up lab ui down
-.PHONY: test lint lint-and-unit test-unit test-lab lab-tests
+.PHONY: bench help lock secrets provision plan-provision check plan deploy-flows rollback run env status logs new-project vault up lab ui down
+.PHONY: ci-vault ci-credentials test lint lint-and-unit test-unit test-lab lab-tests

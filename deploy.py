@@ -1,18 +1,27 @@
 #!/usr/bin/env python3
-"""Check and register the data flows under `flows/`; run it with the control machine's Python, `.venv/bin/python`."""
+"""Check the data flows under `flows/`, show what registering them would change, and do it.
+
+Run it with the control machine's Python, `.venv/bin/python`. Exit codes: 0 done, or nothing to change; 2 `plan` found
+changes; 1 an error, which is told in one line each.
+"""
 
 import argparse
 import asyncio
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 
-from deployer import environment, register, secret_blocks, server
-from deployer.archive import pack
-from deployer.check import Deployment, PythonOf, check
+from deployer import archive, environment, inventory, report, server, state
+from deployer.apply import alone, apply
+from deployer.check import Checked, PythonOf, check
 from deployer.desired import Release, desired
 from deployer.errors import DeployError
+from deployer.plan import make
 from deployer.project import find
+from deployer.targets import PRODUCTION
+
+CHANGES = 2
 
 
 def main(arguments: list[str] | None = None, python_of: PythonOf = environment.python) -> int:
@@ -21,17 +30,15 @@ def main(arguments: list[str] | None = None, python_of: PythonOf = environment.p
     try:
         match options.command:
             case "check":
-                deployments = _checked(options, python_of)
-                print(f"{len(deployments)} deployments are fit to be registered")
-            case "apply":
-                release = Release(options.release, options.flows_root, options.envs_root)
-                server.require_url()
-                asyncio.run(_apply(_checked(options, python_of), release, options.pool))
+                return _check(options, python_of)
             case "pack":
-                release_id, archive = pack(options.flows, options.folder, options.allow_dirty)
-                print(json.dumps({"release": release_id, "archive": str(archive)}))
-            case "secrets":
-                asyncio.run(_secrets(sys.stdin.read()))
+                print(json.dumps(_pack(options, python_of)))
+            case "plan":
+                return asyncio.run(_plan(options, _state(options, python_of)))
+            case "apply":
+                asyncio.run(_apply(options, _state(options, python_of)))
+            case "ping":
+                asyncio.run(_ping())
             case "python":
                 print(environment.python(find(options.flows, options.project), options.dev))
     except DeployError as error:
@@ -46,56 +53,108 @@ def _parser() -> argparse.ArgumentParser:
     flows.add_argument(
         "--flows", type=Path, default=default, metavar="DIR", help="folder of the projects (%(default)s)"
     )
-    pools = argparse.ArgumentParser(add_help=False)
-    pools.add_argument(
-        "--pool", action="append", default=[], metavar="NAME", help="a work pool that exists; repeatable"
+    environments = argparse.ArgumentParser(add_help=False)
+    environments.add_argument("--target", metavar="NAME", help="one of flows/targets.yml")
+    environments.add_argument(
+        "--inventory", metavar="FILE", help="JSON with the environment's work_pools, secrets and notifications"
     )
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("check", parents=[flows, pools], help="check every project, without a server")
-    apply = commands.add_parser("apply", parents=[flows, pools], help="check, then register every deployment")
-    apply.add_argument("--release", required=True, metavar="ID", help="the release whose code the deployments run")
+    releases = argparse.ArgumentParser(add_help=False)
+    releases.add_argument("--release", metavar="ID", help="the release whose code runs (that of the working tree)")
     for name in ("flows", "envs"):
         folder = PurePosixPath("/opt/prefect", name)
         text = f"where the workers keep their {name} (%(default)s)"
-        apply.add_argument(f"--{name}-root", type=PurePosixPath, default=folder, metavar="DIR", help=text)
-    packing = commands.add_parser(
-        "pack", parents=[flows], help="pack the flows as a release; prints its id and archive as JSON"
+        releases.add_argument(f"--{name}-root", type=PurePosixPath, default=folder, metavar="DIR", help=text)
+    manifests = argparse.ArgumentParser(add_help=False)
+    manifests.add_argument(
+        "manifest", type=Path, nargs="?", metavar="MANIFEST", help="what `pack` kept of a release (the working tree)"
     )
-    packing.add_argument("folder", type=Path, metavar="FOLDER", help="where the archive goes")
-    packing.add_argument("--allow-dirty", action="store_true", help="take uncommitted changes too")
-    commands.add_parser("secrets", help="write the Secret blocks given as a JSON object on standard input")
+    manifests.add_argument("--prune", action="store_true", help="delete what was registered and is declared no more")
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    checking = commands.add_parser("check", parents=[flows, environments], help="check every file, without a server")
+    checking.add_argument("--json", action="store_true", help="what is wrong, for tools")
+    packing = commands.add_parser(
+        "pack", parents=[flows, environments, releases], help="check, then pack the code and what it wants registered"
+    )
+    packing.add_argument("folder", type=Path, metavar="FOLDER", help="where archive and manifest go")
+    planning = commands.add_parser(
+        "plan", parents=[flows, environments, releases, manifests], help="show what `apply` would do"
+    )
+    planning.add_argument("--json", action="store_true", help="the plan, for tools")
+    planning.add_argument("--markdown", type=Path, metavar="FILE", help="write the plan there too, for a comment")
+    commands.add_parser(
+        "apply", parents=[flows, environments, releases, manifests], help="do what `plan` shows, and only that"
+    )
+    commands.add_parser("ping", help="see whether the server answers and lets us in")
     python = commands.add_parser("python", parents=[flows], help="print the Python of a project's environment")
     python.add_argument("project", metavar="PROJECT", help="a folder under flows/")
     python.add_argument("--dev", action="store_true", help="with what its tests need")
     return parser
 
 
-def _checked(options: argparse.Namespace, python_of: PythonOf) -> list[Deployment]:
-    deployments, problems = check(options.flows, options.pool, python_of, lambda line: print(line, file=sys.stderr))
-    if problems:
-        raise DeployError("\n".join(map(str, problems)))
-    return deployments
+def _check(options: argparse.Namespace, python_of: PythonOf) -> int:
+    checked = check(options.flows, options.target, inventory.read(options.inventory), python_of)
+    if options.json:
+        problems = [asdict(problem) for problem in checked.problems]
+        print(json.dumps({"deployments": len(checked.deployments), "problems": problems}))
+    elif checked.problems:
+        raise DeployError("\n".join(map(str, checked.problems)))
+    else:
+        print(f"{len(checked.deployments)} deployments are fit to be registered")
+    return 1 if checked.problems else 0
 
 
-async def _apply(deployments: list[Deployment], release: Release, pools: list[str]) -> None:
-    wanted = desired(deployments, release)
+def _pack(options: argparse.Namespace, python_of: PythonOf) -> dict[str, str]:
+    wanted = _wanted(options, inventory.read(options.inventory), python_of)
+    packed = archive.pack(options.flows, options.folder)
+    manifest = options.folder / f"{wanted.release}-{options.target}.json"
+    wanted.write(manifest)
+    return {"release": wanted.release, "archive": str(packed), "manifest": str(manifest)}
+
+
+def _state(options: argparse.Namespace, python_of: PythonOf) -> state.State:
+    """What is wanted. Blocks get their values from the inventory; without one they are left alone."""
+    server.require_url()
+    given = inventory.read(options.inventory)
+    wanted = state.read(options.manifest) if options.manifest else _wanted(options, given, python_of)
+    return given.added_to(wanted) if given else wanted
+
+
+def _wanted(options: argparse.Namespace, given: inventory.Inventory | None, python_of: PythonOf) -> state.State:
+    if not options.target:
+        raise DeployError("say which environment: --target, one of flows/targets.yml")
+    checked = check(options.flows, options.target, given, python_of)
+    if checked.problems:
+        raise DeployError("\n".join(map(str, checked.problems)))
+    release = Release(options.release or _release_id(options, checked), options.flows_root, options.envs_root)
+    return desired(checked, release, given.work_pools if given else [])
+
+
+def _release_id(options: argparse.Namespace, checked: Checked) -> str:
+    production = checked.targets.target is not None and checked.targets.target.mode == PRODUCTION
+    return archive.release_id(options.flows, allow_dirty=not production)
+
+
+async def _plan(options: argparse.Namespace, wanted: state.State) -> int:
     async with server.connect() as client:
-        missing = await register.missing_pools(client, {*pools, *(each.fields["work_pool_name"] for each in wanted)})
-        planned = await register.changes(client, wanted)
-        for name in missing:
-            await register.create_pool(client, name)
-            print(f"{'created':<9} work pool {name}")
-        async for change in register.apply(client, planned):
-            print(f"{change.action:<9} {change.desired.full_name}")
+        plan = await make(client, wanted, options.prune)
+    print(report.as_json(plan) if options.json else report.text(plan))
+    if options.markdown:
+        options.markdown.write_text(report.markdown(plan), encoding="utf-8")
+    return CHANGES if plan.pending else 0
 
 
-async def _secrets(text: str) -> None:
-    blocks = secret_blocks.parse(text)
-    async with server.connect(show_details=False) as client:
-        async for action, name in secret_blocks.write(client, blocks):
-            print(f"{action:<9} {name}")
+async def _apply(options: argparse.Namespace, wanted: state.State) -> None:
+    async with server.connect() as client, alone(client):
+        plan = await make(client, wanted, options.prune)
+        await apply(client, plan, lambda change: print(report.done(change), flush=True))
+        print(report.table(plan))
+
+
+async def _ping() -> None:
+    async with server.connect():
+        pass
 
 
 if __name__ == "__main__":

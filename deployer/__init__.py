@@ -1,8 +1,11 @@
-"""What stands behind `deploy.py`: from `flows/*/prefect.yaml` to deployments registered on a Prefect server.
+"""What stands behind `deploy.py`: from the files under `flows/` to what a Prefect server holds.
 
-document ─ project ─ declaration        what the files say, with line numbers
-environment ─ inspection                what the flows themselves say, asked in their own environment
-check                                   the rules, over both
-desired ─ register ─ server             what the server should hold, and the way there
-secret_blocks                           the values flows read at run time
+document ─ fields                       YAML with line numbers, held against Prefect's own models
+project ─ declaration ─ schedules       `flows/<project>/prefect.yaml`
+resources ─ targets ─ inventory         what else the server holds, what differs by environment, what the vault has
+environment ─ inspection                what the flows themselves say, asked in their own environments
+check                                   the rules, over all of them
+desired ─ state                         what the server should hold
+kinds ─ differences ─ plan ─ apply      what it does hold, and the way from one to the other
+archive ─ report ─ server               releases, words, and the connection
 """

@@ -1,26 +1,36 @@
-"""The rules that every project must meet before anything is registered. No server is needed."""
+"""The rules that everything under `flows/` must meet before anything is registered. No server is needed."""
 
-from collections.abc import Callable, Collection
+from collections import defaultdict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from prefect.utilities.schema_tools import hydrate, validate
 from prefect.utilities.schema_tools.hydration import Placeholder
+from prefect.utilities.templating import find_placeholders
 
 from deployer.declaration import Declaration, declarations
 from deployer.document import Document, Location
 from deployer.environment import check_lock
 from deployer.errors import DeployError, Problem
 from deployer.inspection import Flow, inspect
+from deployer.inventory import Inventory
+from deployer.kinds.automations import Automations, references
+from deployer.kinds.blocks import SecretBlocks
+from deployer.kinds.variables import Variables
+from deployer.kinds.work_pools import WorkPools
 from deployer.project import Project, discover
+from deployer.resources import FILE, Resources, declared
+from deployer.targets import Targets
 
 PythonOf = Callable[[Project], Path]
-Progress = Callable[[str], None]
 
 PARALLEL = 2
+# How a parameter of a flow says, in its JSON schema, that its value names a Secret block
+SECRET_FORMAT = "secret-block"  # noqa: S105 - a format, not a secret
 
 
 @dataclass(frozen=True)
@@ -33,105 +43,207 @@ class Deployment:
 
 
 @dataclass
-class _Checked:
-    project: Project
-    document: Document
-    # The flow is None where it could not be imported
-    declared: list[tuple[Declaration, Flow | None]]
+class Checked:
+    """Everything under `flows/` that belongs into the target, and all that is wrong with it."""
+
+    deployments: list[Deployment]
+    resources: Resources
+    targets: Targets
     problems: list[Problem]
 
 
-def check(
-    flows: Path, pools: Collection[str], python_of: PythonOf, progress: Progress
-) -> tuple[list[Deployment], list[Problem]]:
-    """Every deployment of every project, and all that is wrong with them; with `pools`, only those may be used."""
-    projects, problems = discover(flows)
+@dataclass
+class _Project:
+    project: Project
+    document: Document
+    # The flow is None where it could not be imported
+    declared: list[tuple[Declaration, Flow | None]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    python: Path | None = None
 
-    def one(project: Project) -> _Checked:
-        progress(f"{project.name}: checking")
-        return _check_project(project, pools, python_of)
+
+def check(flows: Path, target: str | None, inventory: Inventory | None, python_of: PythonOf) -> Checked:
+    """Read all files, import all flows, and hold them against each other; with `target`, also against its mode."""
+    targets, resources = Targets(flows, target), declared(flows)
+    found, problems = discover(flows)
+    with ThreadPoolExecutor(PARALLEL) as executor:
+        projects = list(executor.map(lambda project: _read(project, targets, python_of), found))
+    _import(projects)
+    for each in projects:
+        for one, flow in each.declared:
+            _check_names(each.document, one, flow, resources, inventory)
+            if flow:
+                _check_against_flow(each.document, one, flow, resources)
+                targets.check(each.document, one, f"{flow.name}/{one.name}")
+    _unique(projects)
+    deployments = [Deployment(each.project, one, flow) for each in projects for one, flow in each.declared if flow]
+    _check_automations(resources, deployments)
+    _check_target(targets, resources, inventory, deployments)
+    for each in projects:
+        problems += each.problems + each.document.problems
+    problems += resources.document.problems + targets.document.problems
+    return Checked(deployments, resources, targets, sorted(problems))
+
+
+def _read(project: Project, targets: Targets, python_of: PythonOf) -> _Project:
+    document = Document(project.folder / "prefect.yaml", project.shown("prefect.yaml"))
+    read = _Project(project, document, problems=check_lock(project))
+    read.declared = [(one, None) for one in declarations(document, project.folder) if targets.takes(one)]
+    if not read.problems and any(one.entrypoint for one, _ in read.declared):
+        try:
+            read.python = python_of(project)
+        except DeployError as error:
+            read.problems.append(Problem(project.shown("requirements.txt"), 1, "", str(error)))
+    return read
+
+
+def _import(projects: list[_Project]) -> None:
+    """Ask the flows what they are, those of the same environment together."""
+    together: dict[Path, list[_Project]] = defaultdict(list)
+    for each in projects:
+        if each.python:
+            together[each.python].append(each)
+
+    def ask(python: Path) -> None:
+        asked = {
+            each.project.folder: [one.entrypoint for one, _ in each.declared if one.entrypoint]
+            for each in together[python]
+        }
+        answers = inspect(python, asked)
+        for each in together[python]:
+            each.declared = [(one, _flow(each.document, one, answers[each.project.folder])) for one, _ in each.declared]
 
     with ThreadPoolExecutor(PARALLEL) as executor:
-        checked = list(executor.map(one, projects))
-    _unique(checked)
-    for each in checked:
-        problems += each.problems + each.document.problems
-    deployments = [Deployment(each.project, one, flow) for each in checked for one, flow in each.declared if flow]
-    return deployments, sorted(problems)
+        list(executor.map(ask, together))
 
 
-def _check_project(project: Project, pools: Collection[str], python_of: PythonOf) -> _Checked:
-    document = Document(project.folder / "prefect.yaml", project.shown("prefect.yaml"))
-    declared = declarations(document, project.folder)
-    for one in declared:
-        if pools and one.pool not in pools:
-            where = (*one.location, "work_pool")
-            document.refuse(
-                (*where, "name") if document.has((*where, "name")) else where,
-                f"there is no pool {one.pool!r}: the pools are {', '.join(sorted(pools))}",
-            )
-    problems = check_lock(project)
-    entrypoints = {one.entrypoint for one in declared if one.entrypoint}
-    flows: dict[str, Flow | str] = {}
-    if entrypoints and not problems:
-        try:
-            flows = inspect(python_of(project), project.folder, entrypoints)
-        except DeployError as error:
-            problems.append(Problem(project.shown("requirements.txt"), 1, "", str(error)))
-    checked = _Checked(project, document, [], problems)
-    for one in declared:
-        flow = flows.get(one.entrypoint or "")
-        if isinstance(flow, str):
-            document.refuse((*one.location, "entrypoint"), f"{one.entrypoint!r} cannot be imported: {flow}")
-            flow = None
-        if flow:
-            _check_against_flow(document, one, flow)
-        checked.declared.append((one, flow))
-    return checked
+def _flow(document: Document, declared: Declaration, answers: dict[str, Flow | str]) -> Flow | None:
+    flow = answers.get(declared.entrypoint or "")
+    if isinstance(flow, str):
+        document.refuse((*declared.location, "entrypoint"), f"{declared.entrypoint!r} cannot be imported: {flow}")
+        return None
+    return flow
 
 
-def _check_against_flow(document: Document, declared: Declaration, flow: Flow) -> None:
+def _check_names(
+    document: Document, declared: Declaration, flow: Flow | None, resources: Resources, inventory: Inventory | None
+) -> None:
+    """The pool, the secrets and the variables a deployment names must be declared."""
+    where = (*declared.location, "work_pool")
+    where = (*where, "name") if document.has((*where, "name")) else where
+    pools = resources.names(WorkPools.title) | set(inventory.work_pools if inventory else ())
+    if declared.pool not in pools:
+        known = f"the pools are {', '.join(sorted(pools))}" if pools else f"add it to work_pools in {FILE}"
+        document.refuse(where, f"there is no pool {declared.pool!r}: {known}")
+    elif inventory and declared.pool not in inventory.work_pools:
+        served = ", ".join(sorted(inventory.work_pools)) or "none"
+        document.refuse(where, f"no worker of this environment serves the pool {declared.pool!r}: served are {served}")
+    for at, text in declared.templates:
+        for placeholder in find_placeholders(text):
+            parts = placeholder.name.split(".")
+            kind, name = {
+                ("prefect", "blocks", "secret"): (SecretBlocks.title, ".".join(parts[3:4])),
+                ("prefect", "variables"): (Variables.title, ".".join(parts[2:])),
+            }.get(tuple(parts[: 3 if parts[1:2] == ["blocks"] else 2]), ("", ""))
+            if kind and name not in resources.names(kind):
+                document.refuse(at, f"the {kind} {name!r} is not declared: add it to {kind}s in {FILE}")
+
+
+def _check_automations(resources: Resources, deployments: list[Deployment]) -> None:
+    names = {f"{each.flow.name}/{each.declaration.name}" for each in deployments}
+    for at, resource in resources.resources.items():
+        for reference in references(resource.fields) if resource.kind == Automations.title else ():
+            if (name := reference["deployment"]) and name not in names:
+                resources.document.refuse(at, f"there is no deployment {name!r}: they are {', '.join(sorted(names))}")
+
+
+def _check_target(
+    targets: Targets, resources: Resources, inventory: Inventory | None, deployments: list[Deployment]
+) -> None:
+    """What the target changes must fit what it changes."""
+    if not (target := targets.target):
+        return
+    at: Location = ("targets", targets.name or "")
+    flows = {each.flow.name: each.flow for each in deployments}
+    pools = set(inventory.work_pools) if inventory else resources.names(WorkPools.title)
+    if target.work_pool and target.work_pool not in pools:
+        reason = f"there is no pool {target.work_pool!r}: the pools are {', '.join(sorted(pools))}"
+        targets.document.refuse((*at, "work_pool"), reason)
+    for name, given in target.parameters.items():
+        where = (*at, "parameters", name)
+        if name not in flows:
+            targets.document.refuse(where, f"there is no flow {name!r}: the flows are {', '.join(sorted(flows))}")
+        else:
+            _known_parameters(targets.document, where, given, flows[name])
+            _valid_parameters(targets.document, where, given, flows[name])
+    names = {f"{each.flow.name}/{each.declaration.name}" for each in deployments}
+    for number, name in enumerate(target.paused):
+        if name not in names:
+            targets.document.refuse((*at, "paused", number), f"there is no deployment {name!r} in this target")
+
+
+def _check_against_flow(document: Document, declared: Declaration, flow: Flow, resources: Resources) -> None:
     if declared.flow_name not in (None, flow.name):
         document.refuse((*declared.location, "flow_name"), f"the flow calls itself {flow.name!r}: remove it")
     own = (*declared.location, "parameters")
-    _check_parameters(document, own, declared.parameters, {}, declared, flow)
+    _check_parameters(document, own, declared.parameters, {}, declared, flow, resources)
     for location, schedule in declared.schedules.items():
         where = (*location, "parameters")
-        _check_parameters(document, where, schedule.create.parameters, declared.parameters, declared, flow)
+        _check_parameters(document, where, schedule.parameters, declared.parameters, declared, flow, resources)
 
 
 def _check_parameters(
-    document: Document, at: Location, given: dict[str, Any], beneath: dict[str, Any], declared: Declaration, flow: Flow
+    document: Document,
+    at: Location,
+    given: dict[str, Any],
+    beneath: dict[str, Any],
+    declared: Declaration,
+    flow: Flow,
+    resources: Resources,
 ) -> None:
     """Hold `given`, on top of the values `beneath`, against the flow's schema.
 
     What is required may be missing from a deployment, for a run can still give it; a schedule's run cannot.
     """
     scheduled = at[:-1] != declared.location
-    known = flow.parameters.get("properties", {})
-    for name in given.keys() - known.keys():
-        close = get_close_matches(name, known, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known) or 'none'}"
-        document.refuse((*at, name), f"is not a parameter of the flow {flow.name!r}: {hint}")
+    _known_parameters(document, at, given, flow)
     values = beneath | given
     if missing := [name for name in flow.parameters.get("required", []) if scheduled and name not in values]:
         document.refuse(at, f"the flow {flow.name!r} needs {', '.join(missing)}: give it here or in the deployment")
     if declared.enforce_parameter_schema:
-        # As the server does it: references to variables are filled in when a run is made
-        for error in validate(hydrate(given), flow.parameters, ignore_required=True):
-            if not isinstance(error.instance, Placeholder):
-                document.refuse((*at, *error.absolute_path), error.message)
+        _valid_parameters(document, at, given, flow)
+    for name, schema in flow.parameters.get("properties", {}).items():
+        value = given.get(name, None if scheduled else schema.get("default"))
+        if schema.get("format") == SECRET_FORMAT and isinstance(value, str) and value:
+            block = value.removeprefix("/").replace("/", "-")
+            if block not in resources.names(SecretBlocks.title):
+                document.refuse((*at, name), f"the secret {block!r} is not declared: add it to secrets in {FILE}")
 
 
-def _unique(checked: list[_Checked]) -> None:
+def _known_parameters(document: Document, at: Location, given: dict[str, Any], flow: Flow) -> None:
+    own = flow.parameters.get("properties", {})
+    for name in given.keys() - own.keys():
+        close = get_close_matches(name, own, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(own) or 'none'}"
+        document.refuse((*at, name), f"is not a parameter of the flow {flow.name!r}: {hint}")
+
+
+def _valid_parameters(document: Document, at: Location, given: dict[str, Any], flow: Flow) -> None:
+    # As the server does it: references to variables are filled in when a run is made
+    for error in validate(hydrate(given), flow.parameters, ignore_required=True):
+        if not isinstance(error.instance, Placeholder):
+            document.refuse((*at, *error.absolute_path), error.message)
+
+
+def _unique(projects: list[_Project]) -> None:
     """On a server a deployment is known by its flow's name and its own, whatever project it comes from."""
     first: dict[tuple[str, str], str] = {}
-    for each in checked:
-        for declared, flow in each.declared:
-            if not (declared.name and declared.entrypoint):
+    for each in projects:
+        for one, flow in each.declared:
+            if not (one.name and one.entrypoint):
                 continue
-            where = (*declared.location, "name")
-            key = (flow.name if flow else f"{each.project.name}/{declared.entrypoint}", declared.name)
+            where = (*one.location, "name")
+            key = (flow.name if flow else f"{each.project.name}/{one.entrypoint}", one.name)
             if key in first:
                 each.document.refuse(where, f"{'/'.join(key)!r} is also declared in {first[key]}: rename one of them")
             first.setdefault(key, f"{each.document.shown}:{each.document.line(where)}")

@@ -1,21 +1,22 @@
 """Deployments as a `prefect.yaml` declares them: what the file alone can tell is checked here, and nothing else."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from prefect.cli.deploy._models import ConcurrencyLimitSpec, DeploymentConfig, PrefectYamlModel, WorkPoolConfig
+from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
 from prefect.types.names import BANNED_CHARACTERS
 from prefect.utilities.schema_tools import validate
 from prefect.utilities.templating import find_placeholders
 from prefect.workers.process import ProcessWorker
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from deployer.document import Document, Location
-from deployer.schedules import BadSchedule, Schedule, build
+from deployer.fields import known, refuse
+from deployer.schedules import BadSchedule, build
 
 DEFAULT_POOL = "default"
 
@@ -25,7 +26,7 @@ REFUSED = {
     "build": _SHIPPED,
     "push": _SHIPPED,
     "pull": _SHIPPED,
-    "triggers": "automations are not managed from prefect.yaml: remove it",
+    "triggers": "automations stand in resources.yml, which can name this deployment: move it there",
     "sla": "service level agreements exist in Prefect Cloud only: remove it",
     "version": "a deployment's version is the release that registered it: remove it",
     "version_type": "a deployment's version is the release that registered it: remove it",
@@ -47,13 +48,15 @@ class Declaration:
     description: str | None
     tags: list[str]
     parameters: dict[str, Any]
-    schedules: dict[Location, Schedule]
+    schedules: dict[Location, DeploymentScheduleCreate]
     paused: bool | None
     concurrency: ConcurrencyLimitConfig | None
     enforce_parameter_schema: bool
     pool: str
     queue: str | None
     job_variables: dict[str, Any] = field(default_factory=dict)
+    # the texts of the job variables, which a worker fills in
+    templates: list[tuple[Location, str]] = field(default_factory=list)
 
 
 def declarations(document: Document, folder: Path) -> list[Declaration]:
@@ -65,7 +68,7 @@ def declarations(document: Document, folder: Path) -> list[Declaration]:
         document.refuse((), "is not a prefect.yaml: its top level must hold `name` and `deployments`")
         return []
     # `definitions` and `x-…` are where anchors are kept for use further down
-    _known(
+    known(
         document, (), [key for key in data if key != "definitions" and not str(key).startswith("x-")], PrefectYamlModel
     )
     _refused(document, (), data)
@@ -83,7 +86,7 @@ def declarations(document: Document, folder: Path) -> list[Declaration]:
 
 
 def _declaration(document: Document, at: Location, written: dict[str, Any], folder: Path) -> Declaration:
-    _known(document, at, written, DeploymentConfig)
+    known(document, at, written, DeploymentConfig)
     _refused(document, at, written)
     _plain(document, at, written)
     model = _model(document, at, written)
@@ -103,6 +106,7 @@ def _declaration(document: Document, at: Location, written: dict[str, Any], fold
         pool=pool,
         queue=queue,
         job_variables=job_variables,
+        templates=list(_strings(job_variables, (*at, "work_pool", "job_variables"))),
     )
 
 
@@ -114,16 +118,7 @@ def _model(document: Document, at: Location, written: dict[str, Any]) -> Deploym
     try:
         return DeploymentConfig.model_validate(rest)
     except ValidationError as error:
-        messages: dict[Location, list[str]] = {}
-        for detail in error.errors(include_url=False):
-            where = tuple(detail["loc"])
-            # Behind the value's own place stand the names of the types it was tried as
-            while not document.has(at + where):
-                where = where[:-1]
-            messages.setdefault(where, []).append(detail["msg"])
-        for where, texts in messages.items():
-            document.refuse(at + where, ", or: ".join(dict.fromkeys(texts)))
-        wrong = {where[0] for where in messages}
+        wrong = refuse(document, at, error)
         return DeploymentConfig.model_validate({key: value for key, value in rest.items() if key not in wrong})
 
 
@@ -162,7 +157,7 @@ def _tags(document: Document, at: Location, model: DeploymentConfig) -> list[str
     return [str(tag) for tag in model.tags or []]
 
 
-def _schedules(document: Document, at: Location, written: dict[str, Any]) -> dict[Location, Schedule]:
+def _schedules(document: Document, at: Location, written: dict[str, Any]) -> dict[Location, DeploymentScheduleCreate]:
     single, several = written.get("schedule"), written.get("schedules")
     if single and several:
         document.refuse((*at, "schedule"), "stands beside `schedules`: move it there")
@@ -171,7 +166,7 @@ def _schedules(document: Document, at: Location, written: dict[str, Any]) -> dic
         several = None
     placed = [((*at, "schedule"), single)] if single else []
     placed += [((*at, "schedules", index), one) for index, one in enumerate(several or [])]
-    found: dict[Location, Schedule] = {}
+    found: dict[Location, DeploymentScheduleCreate] = {}
     for where, one in placed:
         if not isinstance(one, dict):
             document.refuse(where, "must be a mapping with one of cron, interval and rrule")
@@ -182,8 +177,8 @@ def _schedules(document: Document, at: Location, written: dict[str, Any]) -> dic
             for name, reason in bad.reasons.items():
                 document.refuse((*where, name) if name else where, reason)
             continue
-        slug = schedule.create.slug
-        if slug and slug in {other.create.slug for other in found.values()}:
+        slug = schedule.slug
+        if slug and slug in {other.slug for other in found.values()}:
             document.refuse((*where, "slug"), f"{slug!r} is the slug of another schedule of this deployment")
         found[where] = schedule
     return found
@@ -194,7 +189,7 @@ def _concurrency(document: Document, at: Location, model: DeploymentConfig) -> C
     if limit is None:
         return None
     if isinstance(limit, ConcurrencyLimitSpec):
-        _known(document, where, _value(document, where), ConcurrencyLimitSpec)
+        known(document, where, _value(document, where), ConcurrencyLimitSpec)
         given = limit.model_dump(exclude_none=True)
     else:
         given = {"limit": limit}
@@ -213,29 +208,19 @@ def _work_pool(document: Document, at: Location, model: DeploymentConfig) -> tup
     where = (*at, "work_pool")
     if model.work_pool is None:
         return DEFAULT_POOL, None, {}
-    _known(document, where, _value(document, where), WorkPoolConfig)
+    known(document, where, _value(document, where), WorkPoolConfig)
     variables = model.work_pool.job_variables
     schema = ProcessWorker.get_default_base_job_template()["variables"]
     for name in variables:
         if name in REFUSED_JOB_VARIABLES:
             document.refuse((*where, "job_variables", name), REFUSED_JOB_VARIABLES[name])
         elif name not in schema["properties"]:
-            known = ", ".join(sorted(schema["properties"].keys() - REFUSED_JOB_VARIABLES))
-            reason = f"flows run in process work pools, whose job variables are {known}: remove it"
+            names = ", ".join(sorted(schema["properties"].keys() - REFUSED_JOB_VARIABLES))
+            reason = f"flows run in process work pools, whose job variables are {names}: remove it"
             document.refuse((*where, "job_variables", name), reason)
     for error in validate(variables, schema):
         document.refuse((*where, "job_variables", *error.absolute_path), error.message)
     return model.work_pool.name or DEFAULT_POOL, model.work_pool.work_queue_name, variables
-
-
-def _known(document: Document, at: Location, keys: Iterable[str], model: type[BaseModel]) -> None:
-    """Refuse keys that Prefect would silently ignore, such as misspelt ones."""
-    names = [info.alias or name for name, info in model.model_fields.items()]
-    for key in keys:
-        if key not in names:
-            close = get_close_matches(str(key), names, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"the fields here are {', '.join(names)}"
-            document.refuse((*at, key), f"is not a field of prefect.yaml: {hint}")
 
 
 def _refused(document: Document, at: Location, written: Mapping[str, Any]) -> None:

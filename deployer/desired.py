@@ -1,19 +1,19 @@
-"""What the server should hold: pure values made from what the projects declare and the release that is deployed."""
+"""What the server should hold: pure values made from what the files declare, the target, and the release."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
-from deployer.check import Deployment
+from deployer.check import Checked, Deployment
 from deployer.environment import lock_hash
 from deployer.errors import DeployError
-from deployer.schedules import Schedule
-
-# Labels tell what this repository registered from what others did
-RELEASE_LABEL = "platform.release"
-PROJECT_LABEL = "platform.project"
+from deployer.kinds.automations import Automations
+from deployer.kinds.deployments import OWNER_LABEL, PROJECT_LABEL, RELEASE_LABEL, Deployments
+from deployer.kinds.variables import Variables
+from deployer.kinds.work_pools import WorkPools
+from deployer.state import Resource, State
+from deployer.targets import Target
 
 
 @dataclass(frozen=True)
@@ -37,47 +37,56 @@ class Release:
         return self.envs_root / f"{project}-{hash_}" / "bin" / "python"
 
 
-@dataclass(frozen=True)
-class DesiredDeployment:
-    """A deployment as it should be registered: `fields` are those of Prefect's DeploymentCreate."""
-
-    flow_name: str
-    name: str
-    fields: dict[str, Any]
-    schedules: list[Schedule]
-
-    @property
-    def full_name(self) -> str:
-        """The name users give to `prefect deployment run`."""
-        return f"{self.flow_name}/{self.name}"
+def desired(checked: Checked, release: Release, work_pools: Iterable[str]) -> State:
+    """The state that `release` should have on the server; `work_pools` are those that workers serve."""
+    target, owner = checked.targets.target, checked.targets.owner
+    deployments = [_deployment(each, release, target, owner) for each in checked.deployments]
+    if target and target.name_prefix:  # the target without one has the rest
+        return State(release.id, owner, deployments)
+    declared = [_marked(each, owner) for each in checked.resources.resources.values()]
+    pools = {each.name for each in declared if each.kind == WorkPools.title}
+    others = [_pool(name) for name in sorted(set(work_pools) - pools)]
+    return State(release.id, owner, others + declared + deployments, checked.resources.blocks)
 
 
-def desired(deployments: Iterable[Deployment], release: Release) -> list[DesiredDeployment]:
-    """The deployments that `release` should have on the server."""
-    return [_desired(deployment, release) for deployment in deployments]
-
-
-def _desired(deployment: Deployment, release: Release) -> DesiredDeployment:
+def _deployment(deployment: Deployment, release: Release, target: Target | None, owner: str) -> Resource:
     declared, flow, project = deployment.declaration, deployment.flow, deployment.project
+    target = target or Target(mode="development")
     python = release.python(project.name, lock_hash(project.folder / "requirements.txt"))
     folder = release.folder(project.name)
     concurrency = declared.concurrency
+    schedules = [each.model_dump(mode="json", exclude_unset=True) for each in declared.schedules.values()]
+    if target.schedules == "paused":
+        schedules = [each | {"active": False} for each in schedules]
     fields = {
         "version": release.id,
         "description": declared.description or flow.description,
-        "tags": declared.tags,
-        "labels": {RELEASE_LABEL: release.id, PROJECT_LABEL: project.name},
+        "tags": [*declared.tags, *(tag for tag in target.tags if tag not in declared.tags)],
+        "labels": {RELEASE_LABEL: release.id, PROJECT_LABEL: project.name, OWNER_LABEL: owner},
         "entrypoint": declared.entrypoint,
         "pull_steps": [{"prefect.deployments.steps.set_working_directory": {"directory": str(folder)}}],
-        "work_pool_name": declared.pool,
+        "work_pool_name": target.work_pool or declared.pool,
         "work_queue_name": declared.queue or "default",
         "job_variables": declared.job_variables | {"command": f"{python} -m prefect.engine"},
-        "parameters": declared.parameters,
+        "parameters": declared.parameters | target.parameters.get(flow.name, {}),
         "parameter_openapi_schema": flow.parameters,
         "enforce_parameter_schema": declared.enforce_parameter_schema,
         "concurrency_limit": concurrency.limit if concurrency else None,
-        "concurrency_options": concurrency.model_dump(exclude={"limit"}, exclude_none=True) if concurrency else None,
+        "concurrency_options": concurrency.model_dump(mode="json", exclude={"limit"}, exclude_none=True)
+        if concurrency
+        else None,
+        "schedules": schedules,
     }
     if declared.paused is not None:
         fields["paused"] = declared.paused
-    return DesiredDeployment(flow.name, declared.name or "", fields, list(declared.schedules.values()))
+    return Resource(Deployments.title, f"{flow.name}/{target.name_prefix}{declared.name}", fields)
+
+
+def _marked(resource: Resource, owner: str) -> Resource:
+    if resource.kind not in (Automations.title, Variables.title):
+        return resource
+    return Resource(resource.kind, resource.name, resource.fields | {"tags": [*resource.fields["tags"], owner]})
+
+
+def _pool(name: str) -> Resource:
+    return Resource(WorkPools.title, name, {"type": "process"})

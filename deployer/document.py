@@ -46,6 +46,7 @@ class Document:
     def __init__(self, path: Path, shown: str) -> None:
         """Read `path`, which messages call `shown`. A file that cannot be read has `data` None and one problem."""
         self.shown = shown
+        self.name = path.name
         self.data: Any = None
         self.problems: list[Problem] = []
         self._root: yaml.Node | None = None
@@ -58,6 +59,14 @@ class Document:
             self.problems.append(Problem(shown, line, "", f"not valid YAML: {error.problem}"))
         except (OSError, ValueError, yaml.YAMLError) as error:
             self.problems.append(Problem(shown, 1, "", f"cannot be read: {error}"))
+
+    @classmethod
+    def empty(cls, shown: str) -> "Document":
+        """A file that is not there and need not be."""
+        document = cls.__new__(cls)
+        document.shown, document.name = shown, shown.rpartition("/")[2]
+        document.data, document.problems, document._root = None, [], None
+        return document
 
     def line(self, location: Location) -> int:
         """The line of the value at `location`, or of the nearest thing around it that exists."""

@@ -67,7 +67,8 @@ def python(project: Project, dev: bool = False) -> Path:
     if problems := check_lock(project, stem):
         raise DeployError("\n".join(map(str, problems)))
     lock = project.folder / f"{stem}.txt"
-    environment = CACHE / f"{project.name}{'-dev' if dev else ''}-{lock_hash(lock)}"
+    # Projects with the same lock share one
+    environment = CACHE / lock_hash(lock)
     complete = environment / ".complete"
     if not complete.exists():
         CACHE.mkdir(parents=True, exist_ok=True)

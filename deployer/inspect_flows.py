@@ -1,9 +1,15 @@
-"""Run by a project's own Python, in its folder: writes what its flows are, as JSON, to the file named first.
+"""Run by a project's own Python: writes what the flows of several projects are, as JSON.
 
-Stands alone: of the packages it may only import Prefect, in whatever version the project has.
+Standard input holds {folder: [entrypoint, ...]}; the answers go into the folder named first, one file a project:
+<number>.json, or <number>.err with what was said instead. Prefect is imported once, and each project by a process of
+its own, which may take as many seconds as the second argument says.
+
+Stands alone: of the packages it may only import Prefect, in whatever version the projects have.
 """
 
 import json
+import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -37,5 +43,35 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}{lines[-1] if lines else ''}"
 
 
+def answer(folder: str, entrypoints: list[str], to: Path) -> None:
+    """One project, in a process that does nothing else."""
+    os.chdir(folder)
+    with to.with_suffix(".err").open("wb") as said:
+        for stream in (1, 2):
+            os.dup2(said.fileno(), stream)
+    found = {entrypoint: describe(entrypoint) for entrypoint in entrypoints}
+    to.with_suffix(".part").write_text(json.dumps(found))
+    to.with_suffix(".part").rename(to)
+
+
+def main(answers: Path, seconds: int) -> None:
+    """All projects, as many at a time as there are processors."""
+    running = 0
+    for number, (folder, entrypoints) in enumerate(json.load(sys.stdin).items()):
+        if running == os.cpu_count():
+            os.wait()
+            running -= 1
+        if os.fork() == 0:
+            signal.alarm(seconds)  # ends this process
+            try:
+                answer(folder, entrypoints, answers / f"{number}.json")
+            finally:
+                sys.stderr.flush()
+                os._exit(0)
+        running += 1
+    for _ in range(running):
+        os.wait()
+
+
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(json.dumps({entrypoint: describe(entrypoint) for entrypoint in sys.argv[2:]}))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,10 +1,10 @@
-"""What a project's flows say of themselves, asked in the project's own environment."""
+"""What flows say of themselves, asked in their projects' own environments."""
 
 import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,28 +24,39 @@ class Flow:
     parameters: dict[str, Any]
 
 
-def inspect(python: Path, folder: Path, entrypoints: Iterable[str]) -> dict[str, Flow | str]:
-    """The flow at each entrypoint, or the reason why it cannot be imported."""
-    entrypoints = sorted(set(entrypoints))
+def inspect(python: Path, projects: Mapping[Path, Iterable[str]]) -> dict[Path, dict[str, Flow | str]]:
+    """The flows at the entrypoints of each folder, or the reason why one cannot be imported.
+
+    All the projects are asked with the same Python.
+    """
+    asked = {folder: sorted(set(entrypoints)) for folder, entrypoints in projects.items()}
     with tempfile.TemporaryDirectory() as scratch:
-        answer = Path(scratch, "flows.json")
-        try:
-            done = subprocess.run(  # noqa: S603 - the project's own Python
-                [python, "-P", SCRIPT, answer, *entrypoints],  # -P: this package must not shadow what flows import
-                cwd=folder,
-                env=_environment(scratch),
-                capture_output=True,
-                text=True,
-                stdin=subprocess.DEVNULL,
-                timeout=TIMEOUT,
-            )
-        except subprocess.TimeoutExpired:
-            return dict.fromkeys(entrypoints, f"importing takes more than {TIMEOUT} s: do the work inside the flow")
-        if not answer.exists():
-            last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-            return dict.fromkeys(entrypoints, f"the project's Python failed: {one_line(last)}")
-        flows = json.loads(answer.read_text())
-    return {entrypoint: flow.get("error") or Flow(**flow) for entrypoint, flow in flows.items()}
+        done = subprocess.run(  # noqa: S603 - the projects' own Python
+            [python, "-P", SCRIPT, scratch, str(TIMEOUT)],  # -P: this package must not shadow what flows import
+            input=json.dumps({str(folder): entrypoints for folder, entrypoints in asked.items()}),
+            env=_environment(scratch),
+            capture_output=True,
+            text=True,
+        )
+        return {
+            folder: _answer(Path(scratch, f"{number}.json"), entrypoints, done)
+            for number, (folder, entrypoints) in enumerate(asked.items())
+        }
+
+
+def _answer(file: Path, entrypoints: list[str], done: subprocess.CompletedProcess[str]) -> dict[str, Flow | str]:
+    if file.exists():
+        flows = json.loads(file.read_text())
+        return {entrypoint: flow.get("error") or Flow(**flow) for entrypoint, flow in flows.items()}
+    own = file.with_suffix(".err")
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        said = f"the project's Python failed: {one_line(last)}"
+    elif lines := own.read_text(errors="replace").strip().splitlines():
+        said = f"the project's Python failed: {one_line(lines[-1])}"
+    else:
+        said = f"importing takes more than {TIMEOUT} s, or ends Python: do the work inside the flow"
+    return dict.fromkeys(entrypoints, said)
 
 
 def _environment(home: str) -> dict[str, str]:

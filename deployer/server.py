@@ -22,11 +22,8 @@ def require_url() -> str:
 
 
 @asynccontextmanager
-async def connect(show_details: bool = True) -> AsyncIterator[PrefectClient]:
-    """A client that is logged in; what fails on the server becomes a DeployError.
-
-    The server repeats what it was sent in some of its errors: `show_details` says whether they may be shown.
-    """
+async def connect() -> AsyncIterator[PrefectClient]:
+    """A client that is logged in; what fails on the server becomes a DeployError."""
     url = require_url()
     try:
         client = get_client()
@@ -37,14 +34,20 @@ async def connect(show_details: bool = True) -> AsyncIterator[PrefectClient]:
         async with client:
             await _log_in(client, url)
             yield client
-    except PrefectHTTPStatusError as error:
-        raise DeployError(_status(error.response, url, show_details)) from None
     except httpx.HTTPError as error:
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            message = f"the certificate of {url} is not trusted: set PREFECT_API_SSL_CERT_FILE to its CA's certificate"
-        else:
-            message = f"{url} cannot be reached: {one_line(error) or type(error).__name__}"
-        raise DeployError(message) from None
+        raise failure(error) from None
+
+
+def failure(error: httpx.HTTPError) -> DeployError:
+    """What failed on the server, in one line."""
+    url = require_url()
+    if isinstance(error, httpx.HTTPStatusError):
+        return DeployError(_status(error.response, url))
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return DeployError(
+            f"the certificate of {url} is not trusted: set PREFECT_API_SSL_CERT_FILE to its CA's certificate"
+        )
+    return DeployError(f"{url} cannot be reached: {one_line(error) or type(error).__name__}")
 
 
 async def _log_in(client: PrefectClient, url: str) -> None:
@@ -59,11 +62,11 @@ async def _log_in(client: PrefectClient, url: str) -> None:
     raise DeployError(f"{url} does not answer as a Prefect API: PREFECT_API_URL ends in /api")
 
 
-def _status(response: httpx.Response, url: str, show_details: bool) -> str:
+def _status(response: httpx.Response, url: str) -> str:
     if response.status_code == httpx.codes.UNAUTHORIZED:
         if get_current_settings().api.auth_string is None:
             return f"{url} asks for a password: set PREFECT_API_AUTH_STRING to user:password"
         return f"{url} refused the password (401): correct PREFECT_API_AUTH_STRING"
     request = response.request
-    message = f"{request.method} {request.url.copy_with(userinfo=b'', query=None)} failed: {response.status_code}"
-    return f"{message}: {one_line(response.text)[:500]}" if show_details else message
+    where = request.url.copy_with(userinfo=b"", query=None)
+    return f"{request.method} {where} failed: {response.status_code}: {one_line(response.text)[:500]}"

@@ -3,6 +3,8 @@
 It answers like the real one: `POST /api/export` with the function key in `x-functions-key` gives 200 and a manifest of
 the files written; with `async` (in the query or the body) it gives 202 and a durable function's `statusQueryGetUri`.
 An export id names one export for ever: asking again attaches to it and never exports a second time.
+
+It also takes the notifications of the lab, in the place of Slack or a mail server.
 """
 
 import asyncio
@@ -10,6 +12,7 @@ import hmac
 import json
 import os
 import secrets
+from collections import deque
 from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
 
@@ -35,6 +38,7 @@ DATASETS = {"customers": "created_at", "orders": "ordered_at"}
 
 STATUS_CODE = secrets.token_urlsafe(16)  # the system key of a durable function's status address
 exports: dict[str, asyncio.Task] = {}
+notifications: deque[dict] = deque(maxlen=100)
 
 
 async def export(request: Request) -> Response:
@@ -75,6 +79,17 @@ async def status(request: Request) -> Response:
     if error := task.exception():
         return JSONResponse(answer | {"runtimeStatus": "Failed", "output": str(error)})
     return JSONResponse(answer | {"runtimeStatus": "Completed", "output": task.result()})
+
+
+async def notify(request: Request) -> Response:
+    """Keep what an automation writes to, for a look."""
+    notifications.append(await request.json())
+    return Response(status_code=204)
+
+
+async def notified(_: Request) -> Response:
+    """The last notifications."""
+    return JSONResponse(list(notifications))
 
 
 async def health(_: Request) -> Response:
@@ -172,6 +187,8 @@ app = Starlette(
     routes=[
         Route("/api/export", export, methods=["POST"]),
         Route("/runtime/webhooks/durabletask/instances/{export_id}", status),
+        Route("/notifications", notify, methods=["POST"]),
+        Route("/notifications", notified),
         Route("/api/health", health),
     ]
 )

@@ -43,11 +43,22 @@ deployments:
 WriteProject = Callable[..., Path]
 
 
+RESOURCES = "work_pools: [{name: default}]\n"
+TARGETS = """
+name: shop
+targets:
+  lab: {mode: development}
+  production: {mode: production}
+"""
+
+
 @pytest.fixture
 def flows(tmp_path: Path) -> Path:
-    """An empty folder of projects."""
+    """A folder without projects, with the default pool and two targets."""
     folder = tmp_path / "flows"
     folder.mkdir()
+    (folder / "resources.yml").write_text(RESOURCES)
+    (folder / "targets.yml").write_text(TARGETS)
     return folder
 
 

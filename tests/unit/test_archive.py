@@ -5,7 +5,7 @@ import tarfile
 
 import pytest
 
-from deployer.archive import pack
+from deployer.archive import pack, release_id
 from deployer.errors import DeployError
 
 
@@ -31,26 +31,26 @@ def names(archive):
 
 def test_a_clean_tree_is_named_after_its_commit(flows, tmp_path):
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=flows, capture_output=True, text=True).stdout
-    release, archive = pack(flows, tmp_path / "out", allow_dirty=False)
-    assert commit.startswith(release)
+    archive = pack(flows, tmp_path / "out")
+    assert commit.startswith(release_id(flows, allow_dirty=False))
     assert names(archive) == {"shop/flow.py"}
-    assert pack(flows, tmp_path / "out", allow_dirty=False) == (release, archive)
+    assert pack(flows, tmp_path / "out") == archive
 
 
-def test_uncommitted_changes_are_refused_where_only_committed_code_may_run(flows, tmp_path):
+def test_uncommitted_changes_are_refused_where_only_committed_code_may_run(flows):
     (flows / "shop" / "new.py").write_text("two\n")
     with pytest.raises(DeployError, match="uncommitted changes"):
-        pack(flows, tmp_path / "out", allow_dirty=False)
+        release_id(flows, allow_dirty=False)
 
 
 def test_uncommitted_changes_get_a_name_of_their_own_each(flows, tmp_path):
-    clean, _ = pack(flows, tmp_path / "out", allow_dirty=True)
+    clean = release_id(flows, allow_dirty=True)
     releases = set()
     for text in ("two\n", "three\n"):
         (flows / "shop" / "new.py").write_text(text)
-        release, archive = pack(flows, tmp_path / "out", allow_dirty=True)
+        release = release_id(flows, allow_dirty=True)
         assert release.startswith(f"{clean}-dirty-")
-        assert names(archive) == {"shop/flow.py", "shop/new.py"}
+        assert names(pack(flows, tmp_path / "out")) == {"shop/flow.py", "shop/new.py"}
         releases.add(release)
     assert len(releases) == 2
     staged = subprocess.run(
@@ -62,12 +62,11 @@ def test_uncommitted_changes_get_a_name_of_their_own_each(flows, tmp_path):
 def test_ignored_files_are_not_shipped(flows, tmp_path):
     (flows / "shop" / "__pycache__").mkdir()
     (flows / "shop" / "__pycache__" / "flow.pyc").write_text("")
-    _, archive = pack(flows, tmp_path / "out", allow_dirty=False)
-    assert names(archive) == {"shop/flow.py"}
+    assert names(pack(flows, tmp_path / "out")) == {"shop/flow.py"}
 
 
 def test_outside_a_clone_one_line_says_so(tmp_path):
     (tmp_path / "flows").mkdir()
     with pytest.raises(DeployError, match="a release is named after a commit") as error:
-        pack(tmp_path / "flows", tmp_path / "out", allow_dirty=False)
+        release_id(tmp_path / "flows", allow_dirty=False)
     assert "\n" not in str(error.value)

@@ -1,5 +1,6 @@
 """The rules between a `prefect.yaml`, its lock and its flows, over whole folders of projects."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 import deploy
 from deployer.check import check
 from deployer.errors import DeployError
+from deployer.inventory import Inventory
 
 PARAMETERS = """
 deployments:
@@ -47,7 +49,9 @@ deployments:
 @pytest.fixture
 def problems(flows: Path, python_of):
     """What the check says of the projects a test has written."""
-    return lambda *pools: [str(problem) for problem in check(flows, pools, python_of, lambda line: None)[1]]
+    return lambda target=None, inventory=None: [
+        str(problem) for problem in check(flows, target, inventory, python_of).problems
+    ]
 
 
 def test_parameters_and_entrypoints_are_held_against_the_flows_own(write_project, problems) -> None:
@@ -104,12 +108,67 @@ def test_two_projects_cannot_register_the_same_deployment(write_project, problem
     ]
 
 
-def test_only_pools_that_exist_may_be_used(write_project, problems) -> None:
+def test_only_pools_that_are_declared_may_be_used(write_project, problems, flows: Path) -> None:
     write_project()
-    assert problems("default") == []
-    assert problems("heavy") == [
-        "flows/shop/prefect.yaml:4: deployments[0].work_pool: there is no pool 'default': the pools are heavy"
+    (flows / "resources.yml").write_text("work_pools: [{name: heavy}]")
+    where = "flows/shop/prefect.yaml:4: deployments[0].work_pool: there is no pool 'default'"
+    assert problems() == [f"{where}: the pools are heavy"]
+    (flows / "resources.yml").unlink()
+    assert problems() == [f"{where}: add it to work_pools in resources.yml"]
+    assert problems(inventory=Inventory(["default"])) == []
+
+
+def test_only_pools_that_workers_serve_may_be_used(write_project, problems) -> None:
+    write_project()
+    assert problems(inventory=Inventory(["default", "heavy"])) == []
+    assert problems(inventory=Inventory(["heavy"])) == [
+        "flows/shop/prefect.yaml:4: deployments[0].work_pool: "
+        "no worker of this environment serves the pool 'default': served are heavy"
     ]
+
+
+SECRETS = """
+deployments:
+  - name: daily
+    entrypoint: flow.py:dump
+    parameters: {login: /shop/reader}
+    work_pool:
+      job_variables:
+        env: {KEY: "{{ prefect.blocks.secret.key }}", COUNTRY: "{{ prefect.variables.country }}"}
+    schedules:
+      - {cron: 0 1 * * *, parameters: {login: other}}
+"""
+DUMP = """
+from typing import Annotated
+
+from prefect import flow
+from pydantic import Field
+
+
+@flow
+def dump(login: Annotated[str, Field(json_schema_extra={"format": "secret-block"})] = "reader"):
+    pass
+"""
+
+
+def test_secrets_and_variables_are_declared(write_project, problems, flows: Path) -> None:
+    write_project(prefect_yaml=SECRETS, flow_py=DUMP)
+    assert problems() == [
+        "flows/shop/prefect.yaml:5: deployments[0].parameters.login: "
+        "the secret 'shop-reader' is not declared: add it to secrets in resources.yml",
+        "flows/shop/prefect.yaml:8: deployments[0].work_pool.job_variables.env.COUNTRY: "
+        "the variable 'country' is not declared: add it to variables in resources.yml",
+        "flows/shop/prefect.yaml:8: deployments[0].work_pool.job_variables.env.KEY: "
+        "the secret 'key' is not declared: add it to secrets in resources.yml",
+        "flows/shop/prefect.yaml:10: deployments[0].schedules[0].parameters.login: "
+        "the secret 'other' is not declared: add it to secrets in resources.yml",
+    ]
+    text = "secrets: [shop-reader, key, other]\nvariables: [{name: country, value: FR}]\nwork_pools: [{name: default}]"
+    (flows / "resources.yml").write_text(text)
+    assert problems() == []
+    write_project(prefect_yaml=SECRETS.replace("    parameters: {login: /shop/reader}\n", ""), flow_py=DUMP)
+    [line] = problems()
+    assert "parameters.login: the secret 'reader' is not declared" in line, "a default names a secret too"
 
 
 LOCKS = {
@@ -154,8 +213,15 @@ def test_check_says_everything_at_once_and_fails(write_project, flows: Path, pyt
     assert "flows/bar/requirements.txt:1: missing" in said
     assert "flows/shop/prefect.yaml:1: deployments: must be" in said
 
+    assert deploy.main(["check", "--flows", str(flows), "--json"], python_of) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert [(each["file"], each["line"], each["field"]) for each in told["problems"]] == [
+        ("flows/bar/requirements.txt", 1, ""),
+        ("flows/shop/prefect.yaml", 1, "deployments"),
+    ]
+
 
 def test_check_passes_what_is_right(write_project, flows: Path, python_of, capsys) -> None:
     write_project()
-    assert deploy.main(["check", "--flows", str(flows), "--pool", "default"], python_of) == 0
+    assert deploy.main(["check", "--flows", str(flows)], python_of) == 0
     assert capsys.readouterr().out.startswith("1 deployment")

@@ -36,7 +36,7 @@ IN_DEPLOYMENT = {
     "build": ("build: [{x: {}}]", ":5: deployments[0].build: ", "the platform ships the code"),
     "push": ("push: [{x: {}}]", ":5: deployments[0].push: ", "the platform ships the code"),
     "pull": ("pull: [{x: {}}]", ":5: deployments[0].pull: ", "the platform ships the code"),
-    "triggers": ("triggers: [{x: {}}]", ":5: deployments[0].triggers: ", "not managed from prefect.yaml"),
+    "triggers": ("triggers: [{x: {}}]", ":5: deployments[0].triggers: ", "move it there"),
     "version": ("version: 1.2.3", ":5: deployments[0].version: ", "the release that registered it"),
     "template": ("description: 'in {{ $REGION }}'", ":5: deployments[0].description: ", "write the value"),
     "pool's key": ("work_pool:\n      pool: x", ":6: deployments[0].work_pool.pool: ", "is not a field"),
@@ -208,7 +208,7 @@ deployments:
     assert daily.tags == ["b"]
     assert daily.parameters == {"who": "you", "day": "2026-01-31"}
     assert (daily.concurrency.limit, daily.concurrency.collision_strategy) == (2, "CANCEL_NEW")
-    cron, anchored, hourly, weekly = (schedule.create for schedule in daily.schedules.values())
+    cron, anchored, hourly, weekly = (schedule for schedule in daily.schedules.values())
     assert (cron.schedule.timezone, cron.slug, cron.active, cron.schedule.day_or) == (
         "Europe/Paris",
         "night",

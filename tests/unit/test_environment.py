@@ -35,7 +35,7 @@ def test_an_environment_is_built_once_for_a_lock(write_project, builds) -> None:
     assert environment.python(project) == python
     assert [call[0] for call in builds] == ["venv", "pip"]
     assert "--require-hashes" in builds[1]
-    assert python.parts[-3] == f"shop-{environment.lock_hash(project.folder / 'requirements.txt')}"
+    assert python.parts[-3] == environment.lock_hash(project.folder / "requirements.txt")
     with (project.folder / "requirements.txt").open("a") as lock:
         lock.write("six==1.17.0 --hash=sha256:00\n")
     assert environment.python(project) != python
@@ -86,14 +86,17 @@ def test_a_failing_build_is_one_line_that_names_the_lock(write_project, monkeypa
     assert "\n" not in str(error.value)
 
 
-def test_the_python_of_a_project_is_printed(write_project, builds, flows: Path, capsys) -> None:
+def test_the_python_of_a_project_is_printed_and_shared_by_those_of_the_same_lock(
+    write_project, builds, flows: Path, capsys
+) -> None:
     folder = write_project()
-    (folder / "requirements-dev.txt").write_text((folder / "requirements.txt").read_text())
-    assert deploy.main(["python", "shop", "--flows", str(flows)]) == 0
-    assert deploy.main(["python", "shop", "--dev", "--flows", str(flows)]) == 0
-    plain, dev = capsys.readouterr().out.split()
-    assert Path(plain).parts[-3].startswith("shop-")
-    assert Path(dev).parts[-3].startswith("shop-dev-")
+    write_project("other")
+    (folder / "requirements-dev.txt").write_text((folder / "requirements.txt").read_text() + "# more\n")
+    for arguments in (["shop"], ["other"], ["shop", "--dev"]):
+        assert deploy.main(["python", *arguments, "--flows", str(flows)]) == 0
+    shop, other, dev = capsys.readouterr().out.split()
+    assert shop == other
+    assert shop != dev
 
 
 @pytest.mark.parametrize("name", ["nothing", "../flows/shop", ""])

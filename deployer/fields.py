@@ -1,0 +1,60 @@
+"""Fields of the files people write, held against Prefect's own models."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from deployer.document import Document, Location
+
+
+def known(
+    document: Document, at: Location, keys: Iterable[Any], model: type[BaseModel], also: Iterable[str] = ()
+) -> None:
+    """Refuse keys that Prefect would silently ignore, such as misspelt ones."""
+    names = [info.alias or name for name, info in model.model_fields.items()] + list(also)
+    for key in keys:
+        if key not in names:
+            close = get_close_matches(str(key), names, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"the fields here are {', '.join(names)}"
+            document.refuse((*at, key), f"is not a field of {document.name}: {hint}")
+
+
+def refuse(document: Document, at: Location, error: ValidationError) -> set[Any]:
+    """Note what pydantic says of the value at `at`; returns the fields that are wrong."""
+    messages: dict[Location, list[str]] = {}
+    for detail in _of_its_type(error.errors(include_url=False)):
+        where: Location = ()
+        for part in detail["loc"]:
+            # Between the places stand the names of the types it was tried as
+            if document.has((*at, *where, part)):
+                where = (*where, part)
+        if detail["type"] == "missing":
+            where = (*where, detail["loc"][-1])
+        messages.setdefault(where, []).append(detail["msg"].removeprefix("Value error, "))
+    for where, texts in messages.items():
+        document.refuse(at + where, ", or: ".join(dict.fromkeys(texts)))
+    return {where[0] for where in messages if where}
+
+
+def _of_its_type(details: list[Any]) -> list[Any]:
+    """Of a value that names its `type`, only what that type says; of one that names none, the types there are."""
+    others: dict[Location, list[str]] = {}
+    for detail in details:
+        if detail["type"] == "literal_error" and len(detail["loc"]) > 1 and detail["loc"][-1] == "type":
+            others.setdefault(detail["loc"][:-1], []).append(detail["ctx"]["expected"])
+    kept = [each for each in details if not any(each["loc"][: len(other)] == other for other in others)]
+    for place in {other[:-1] for other in others}:
+        if not any(each["loc"][: len(place)] == place for each in kept):
+            expected = ", ".join(text for other, texts in others.items() if other[:-1] == place for text in texts)
+            kept.append({"type": "literal_error", "loc": (*place, "type"), "msg": f"must be one of {expected}"})
+    return kept
+
+
+def missing(document: Document, at: Location, written: dict[str, Any], name: str) -> bool:
+    """Refuse a mapping without this field of text, and tell whether it lacks it."""
+    if isinstance(written.get(name), str) and written[name]:
+        return False
+    document.refuse((*at, name), "is missing: it must be a text")
+    return True

@@ -1,0 +1,65 @@
+"""What the inventory of an environment knows: the pools that workers serve, and the values of blocks."""
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from deployer.errors import DeployError
+from deployer.kinds.blocks import NotificationBlocks, SecretBlocks
+from deployer.resources import FILE
+from deployer.state import Resource, State
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """`blocks` holds the values by kind and name; nothing of it is ever shown."""
+
+    work_pools: list[str] = field(default_factory=list)
+    blocks: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+
+    def added_to(self, state: State) -> State:
+        """The state, and the blocks with their values; raises a DeployError if one that it needs has none."""
+        for kind, names in state.blocks.items():
+            for name in names:
+                if name not in self.blocks.get(kind, {}):
+                    where = "prefect_flow_secrets" if kind == SecretBlocks.title else "prefect_notifications"
+                    raise DeployError(
+                        f"the {kind} {name!r} is declared in {FILE} and has no value in this environment: "
+                        f"add it to {where} of the inventory"
+                    )
+        blocks = [
+            Resource(kind, name, {"value": value}) for kind, of in self.blocks.items() for name, value in of.items()
+        ]
+        return replace(state, resources=[*blocks, *state.resources])
+
+
+def read(file: str | None) -> Inventory | None:
+    """Ansible's `platform_inventory`, an object with work_pools, secrets and notifications, in a JSON file."""
+    if file is None:
+        return None
+    try:
+        given = json.loads(Path(file).read_text(encoding="utf-8"))["platform_inventory"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        # a JSONDecodeError would show the text, which holds secrets
+        said = error.strerror if isinstance(error, OSError) else "it is not JSON with a platform_inventory"
+        raise DeployError(f"the inventory {file} cannot be read: {said}") from None
+    if not isinstance(given, dict) or set(given) - {"work_pools", "secrets", "notifications"}:
+        raise DeployError(f"the inventory {file} must be an object with work_pools, secrets and notifications")
+    secrets, notifications = given.get("secrets") or {}, given.get("notifications") or {}
+    _named(secrets, "secret", str | dict)
+    _named(notifications, "notification", str)
+    return Inventory(
+        given.get("work_pools") or [], {SecretBlocks.title: secrets, NotificationBlocks.title: notifications}
+    )
+
+
+def _named(blocks: Any, kind: str, types: Any) -> None:
+    if not isinstance(blocks, dict):
+        raise DeployError(f"the {kind}s of the inventory must be an object of names and values")
+    for name, value in blocks.items():
+        if not name or set(name) - set("abcdefghijklmnopqrstuvwxyz0123456789-"):
+            raise DeployError(f"{name!r} cannot name a {kind}: use a-z, 0-9 and -")
+        if not isinstance(value, types) or not value:
+            what = "an address" if types is str else "a text or an object"
+            raise DeployError(f"the value of the {kind} {name!r} must be {what}, and not empty")

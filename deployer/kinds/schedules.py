@@ -1,0 +1,86 @@
+"""Schedules of a deployment: those that are wanted, beside those the server holds."""
+
+import re
+from typing import Any
+
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.schedules import SCHEDULE_TYPES
+
+from deployer.differences import Difference, differences
+
+
+def schedules_over(
+    wanted: list[dict[str, Any]], held: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[Difference]]:
+    """The wanted schedules with what the file leaves open as the server has it: paused by hand or not, and the moment
+    that one without a start counts from. And in what they differ from the held ones.
+    """
+    asked = [DeploymentScheduleCreate.model_validate(each) for each in wanted]
+    there = [DeploymentScheduleCreate.model_validate(each) for each in held]
+    pairs = _pairs(asked, there)
+    carried = [_carry_over(each, there[twin] if twin is not None else None) for each, twin in pairs]
+
+    left = [number for number in range(len(there)) if number not in {twin for _, twin in pairs}]
+    found: list[Difference] = []
+    for number, ((_, twin), create) in enumerate(zip(pairs, carried, strict=True)):
+        if twin is None and left:  # its definition has changed
+            twin = left.pop(0)
+        name = f"schedules.{create.slug or f'[{number}]'}"
+        before = {name: _shown(there[twin])} if twin is not None else {}
+        found += differences(before, {name: _shown(create)})
+    for number in left:
+        found.append(Difference(f"schedules.{there[number].slug or f'[{number}]'}", _shown(there[number]), None))
+    return [each.model_dump(mode="json", exclude_unset=True) for each in carried], found
+
+
+def _pairs(
+    asked: list[DeploymentScheduleCreate], there: list[DeploymentScheduleCreate]
+) -> list[tuple[DeploymentScheduleCreate, int | None]]:
+    left = set(range(len(there)))
+    pairs: list[tuple[DeploymentScheduleCreate, int | None]] = []
+    for each in asked:
+        twins = [number for number in sorted(left) if _is_twin(each, there[number])]
+        twin = min(twins, key=lambda number: there[number].parameters != each.parameters, default=None)
+        left.discard(twin)
+        pairs.append((each, twin))
+    return pairs
+
+
+def _carry_over(create: DeploymentScheduleCreate, twin: DeploymentScheduleCreate | None) -> DeploymentScheduleCreate:
+    if twin is None:
+        return create
+    update: dict[str, Any] = {}
+    if "active" not in create.model_fields_set:
+        update["active"] = twin.active
+    if _open_start(create.schedule) and _definition(create.schedule) == _definition(twin.schedule):
+        update["schedule"] = twin.schedule
+    return create.model_copy(update=update)
+
+
+def _is_twin(asked: DeploymentScheduleCreate, held: DeploymentScheduleCreate) -> bool:
+    if asked.slug or held.slug:
+        return held.slug in {asked.slug, asked.replaces} - {None}
+    # Prefect 3.8's server drops a schedule's parameters when it is paused by hand; registering puts them back
+    known = held.parameters in (asked.parameters, {})
+    return known and _definition(asked.schedule) == _definition(held.schedule)
+
+
+def _open_start(schedule: SCHEDULE_TYPES) -> bool:
+    """Whether it was not said from which moment it counts."""
+    written = schedule.model_fields_set
+    return ("interval" in written and "anchor_date" not in written) or (
+        "rrule" in written and "DTSTART" not in schedule.rrule
+    )
+
+
+def _definition(schedule: SCHEDULE_TYPES) -> dict[str, Any]:
+    """When a schedule fires, apart from the moment it counts from."""
+    definition = schedule.model_dump(mode="json", exclude={"anchor_date"})
+    if "rrule" in definition:
+        definition["rrule"] = re.sub(r"DTSTART[^\n]*\n", "", definition["rrule"])
+    return definition
+
+
+def _shown(create: DeploymentScheduleCreate) -> dict[str, Any]:
+    fields = create.model_dump(mode="json", include={"schedule", "active", "parameters", "slug"})
+    return fields.pop("schedule") | fields

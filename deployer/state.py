@@ -1,0 +1,44 @@
+"""What a release wants the server to hold: plain values, kept with the release, so that it can be gone back to."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deployer.errors import DeployError
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One thing on the server: `kind` is one of those in `deployer.kinds`, `fields` are Prefect's own, as JSON."""
+
+    kind: str
+    name: str
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class State:
+    """All that a release wants. `owner` is the mark of what this repository registers for this target."""
+
+    release: str
+    owner: str
+    resources: list[Resource]
+    # names of the blocks that must have a value, by kind
+    blocks: dict[str, list[str]] = field(default_factory=dict)
+
+    def write(self, file: Path) -> None:
+        """Keep it as JSON."""
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        part.rename(file)
+
+
+def read(file: Path) -> State:
+    """What `State.write` kept."""
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        resources = [Resource(**each) for each in kept["resources"]]
+        return State(kept["release"], kept["owner"], resources, kept["blocks"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DeployError(f"{file} is not the manifest of a release ({error}): make one with deploy.py pack") from None
