@@ -60,7 +60,8 @@ def _deployment(deployment: Deployment, release: Release, target: Target | None,
         schedules = [each | {"active": False} for each in schedules]
     fields = {
         "version": release.id,
-        "description": declared.description or flow.description,
+        # the server keeps the one it has when it is told that there is none
+        "description": declared.description or flow.description or "",
         "tags": [*declared.tags, *(tag for tag in target.tags if tag not in declared.tags)],
         "labels": {RELEASE_LABEL: release.id, PROJECT_LABEL: project.name, OWNER_LABEL: owner},
         "entrypoint": declared.entrypoint,

@@ -93,6 +93,10 @@ class Document:
                 return False
         return True
 
+    def refused(self, location: Location) -> bool:
+        """Whether a problem with the value at `location` is noted already."""
+        return any(problem.field == _dotted(location) for problem in self.problems)
+
     def refuse(self, location: Location, message: str) -> None:
         """Note a problem with the value at `location`."""
         problem = Problem(self.shown, self.line(location), _dotted(location), message)

@@ -32,6 +32,8 @@ def refuse(document: Document, at: Location, error: ValidationError) -> set[Any]
                 where = (*where, part)
         if detail["type"] == "missing":
             where = (*where, detail["loc"][-1])
+        if detail["type"] == "extra_forbidden" and document.refused(at + where):
+            continue
         messages.setdefault(where, []).append(detail["msg"].removeprefix("Value error, "))
     for where, texts in messages.items():
         document.refuse(at + where, ", or: ".join(dict.fromkeys(texts)))

@@ -1,6 +1,5 @@
 """Schedules as `prefect.yaml` writes them, made into Prefect's own objects."""
 
-import functools
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -8,12 +7,8 @@ from prefect._vendor.croniter import croniter
 from prefect.cli.deploy._models import RawScheduleConfig
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
-from prefect.types import _datetime
 from prefect.types._datetime import parse_datetime
 from pydantic import ValidationError
-
-# Prefect lists all time zones of the system for every schedule it reads: 19 ms each
-_datetime.available_timezones = functools.cache(_datetime.available_timezones)
 
 KINDS = {"cron": CronSchedule, "interval": IntervalSchedule, "rrule": RRuleSchedule}
 # What a schedule of each kind reads besides the fields that all have

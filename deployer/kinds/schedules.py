@@ -1,12 +1,17 @@
 """Schedules of a deployment: those that are wanted, beside those the server holds."""
 
+import functools
 import re
 from typing import Any
 
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import SCHEDULE_TYPES
+from prefect.types import _datetime
 
 from deployer.differences import Difference, differences
+
+# Prefect lists all time zones of the system for every schedule it reads: 19 ms each
+_datetime.available_timezones = functools.cache(_datetime.available_timezones)
 
 
 def schedules_over(
@@ -36,14 +41,21 @@ def schedules_over(
 def _pairs(
     asked: list[DeploymentScheduleCreate], there: list[DeploymentScheduleCreate]
 ) -> list[tuple[DeploymentScheduleCreate, int | None]]:
+    """Each with the number of the one it is on the server. Of several that fire alike, those that say whether they are
+    active choose first.
+    """
     left = set(range(len(there)))
-    pairs: list[tuple[DeploymentScheduleCreate, int | None]] = []
-    for each in asked:
-        twins = [number for number in sorted(left) if _is_twin(each, there[number])]
-        twin = min(twins, key=lambda number: there[number].parameters != each.parameters, default=None)
-        left.discard(twin)
-        pairs.append((each, twin))
-    return pairs
+    twins: dict[int, int | None] = {}
+    for number in sorted(range(len(asked)), key=lambda number: "active" not in asked[number].model_fields_set):
+        each = asked[number]
+        alike = [other for other in sorted(left) if _is_twin(each, there[other])]
+        twins[number] = min(alike, key=lambda other: _distance(each, there[other]), default=None)
+        left.discard(twins[number])
+    return [(each, twins[number]) for number, each in enumerate(asked)]
+
+
+def _distance(asked: DeploymentScheduleCreate, held: DeploymentScheduleCreate) -> tuple[bool, bool]:
+    return held.parameters != asked.parameters, "active" in asked.model_fields_set and held.active != asked.active
 
 
 def _carry_over(create: DeploymentScheduleCreate, twin: DeploymentScheduleCreate | None) -> DeploymentScheduleCreate:

@@ -26,6 +26,8 @@ from targets import Target, open_target
 from tasks import check_target, describe, load, read_all, read_chunk
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+# `deploy.py check` sees by this format that a value names a Secret block
+SECRET_BLOCK = Field(json_schema_extra={"format": "secret-block"})
 
 
 @flow(name="db_dump", flow_run_name="{dataset_id}.{table_id}", validate_parameters=True)
@@ -36,7 +38,7 @@ def db_dump(
     db_database: str = "shop",
     db_charset: str | None = None,
     execute_query: str = "SELECT * FROM orders",
-    infisical_secret_path: str = "/source-postgres",  # noqa: S107 - where the secret is, not what it is
+    infisical_secret_path: Annotated[str, SECRET_BLOCK] = "/source-postgres",  # noqa: S107 - where it is, not what it is
     dataset_id: Name = "shop",
     table_id: Name = "orders",
     dump_mode: DumpMode = "overwrite",
@@ -55,7 +57,7 @@ def db_dump(
     max_concurrency: PositiveInt = 1,
     staging_root: str | None = None,
     target_type: Literal["postgres", "duckdb", "snowflake"] | None = None,
-    target_secret_path: str | None = None,
+    target_secret_path: Annotated[str | None, SECRET_BLOCK] = None,
 ) -> None:
     """Dump a query to files, and load them into a database if one is given.
 

@@ -31,6 +31,9 @@ Year = Annotated[int, Field(ge=2009, le=9999)]
 Months = Annotated[list[Annotated[int, Field(ge=1, le=12)]], Field(min_length=1)]
 Table = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]{0,39}$")]
 
+# `deploy.py check` sees by this format that a value names a Secret block
+SecretBlock = Annotated[str, Field(json_schema_extra={"format": "secret-block"})]
+
 NEW_YORK = "https://d37ci6vzurychx.cloudfront.net/trip-data/{colour}_tripdata_{year}-{month:02}.parquet"
 
 
@@ -44,7 +47,7 @@ def files_to_database(
     db_host: str = "target-postgres",
     db_port: Annotated[int, Field(ge=1, le=65535)] = 5432,
     db_database: str = "warehouse",
-    db_secret: str = "target-postgres",  # noqa: S107 - where the secret is, not what it is
+    db_secret: SecretBlock = "target-postgres",  # noqa: S107 - where it is, not what it is
     cache: str | None = None,
 ) -> None:
     """Load each month's file, all of it, in place of what the table holds of that month.
@@ -82,7 +85,7 @@ def gcs_to_bigquery(
     colour: Colour = "yellow",
     year: Year | None = None,
     months: Months | None = None,
-    bigquery_secret: str = "google-bigquery",  # noqa: S107 - where the secret is, not what it is
+    bigquery_secret: SecretBlock = "google-bigquery",  # noqa: S107 - where it is, not what it is
 ) -> None:
     """Load each month's file in place of that month's partition. Not proven against Google, but against a stand-in.
 

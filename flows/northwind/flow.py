@@ -26,6 +26,8 @@ from database import Database
 from errors import StepError, Unavailable, one_line
 from files import Day
 
+# `deploy.py check` sees by this format that a value names a Secret block
+SecretBlock = Annotated[str, Field(json_schema_extra={"format": "secret-block"})]
 Step = Literal["extract_postgres", "extract_csv", "load", "report"]
 
 
@@ -35,9 +37,9 @@ def northwind(
     steps: Annotated[list[Step], Field(min_length=1)] | None = None,
     order_details_csv: str = "sample/order_details.csv",
     source_address: str = "postgresql://source-postgres/northwind",
-    source_login: str = "source-postgres",
+    source_login: SecretBlock = "source-postgres",
     target_address: str = "postgresql://target-postgres/warehouse",
-    target_login: str = "target-postgres",
+    target_login: SecretBlock = "target-postgres",
     root: str | None = None,
 ) -> None:
     """Extract both sources, load them into the target, and write the orders with their details to a file.

@@ -16,6 +16,8 @@ from urllib3.util import Retry
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+from deployer.inspection import Flow, inspect  # noqa: E402
+
 LOCK = "prefect==3.8.8 \\\n    --hash=sha256:00\n    # via -r requirements.in\n"
 FLOW = '''
 from datetime import date
@@ -91,6 +93,20 @@ def write_project(flows: Path) -> WriteProject:
 def python_of() -> Callable[[object], Path]:
     """Has projects imported by the Python that runs the tests, so that no environment is built."""
     return lambda _project: Path(sys.executable)
+
+
+@pytest.fixture(scope="session")
+def right_flows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Flow | str]:
+    """What the flows of a right project say of themselves."""
+    folder = tmp_path_factory.mktemp("right")
+    (folder / "flow.py").write_text(FLOW)
+    return inspect(Path(sys.executable), {folder: ["flow.py:hello", "flow.py:goodbye"]})[folder]
+
+
+@pytest.fixture
+def imported(right_flows: dict[str, Flow | str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spares the import of flows, which takes a second: all projects have those of a right one."""
+    monkeypatch.setattr("deployer.check.inspect", lambda python, projects: dict.fromkeys(projects, right_flows))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,136 @@
+"""What differs by target, and what a production target refuses."""
+
+import subprocess
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+import deploy
+from deployer.check import check
+from deployer.desired import Release, desired
+from deployer.errors import DeployError
+
+pytestmark = pytest.mark.usefixtures("imported")
+
+PROJECT = """
+deployments:
+  - name: daily
+    entrypoint: flow.py:hello
+    tags: [shop]
+    parameters: {who: you}
+    schedules:
+      - {cron: 0 2 * * *, slug: night}
+  - name: hourly
+    entrypoint: flow.py:goodbye
+    tags: [test]
+    paused: true
+    schedules:
+      - {cron: 0 * * * *, active: false}
+"""
+RELEASE = Release("r1", PurePosixPath("/flows"), PurePosixPath("/envs"))
+
+
+@pytest.fixture
+def checked(flows: Path, write_project, python_of):
+    """The two deployments, checked for a target that is written as YAML's flow mapping."""
+
+    def call(target: str):
+        write_project(prefect_yaml=PROJECT)
+        (flows / "targets.yml").write_text(f"name: shop\ntargets:\n  one:\n    {target}\n")
+        return check(flows, "one", None, python_of)
+
+    return call
+
+
+def test_a_target_changes_what_it_names(checked) -> None:
+    target = (
+        "{mode: development, name_prefix: dev-, schedules: paused, tags: [dev, shop], work_pool: default,"
+        " parameters: {hello: {times: 3}}}"
+    )
+    found = checked(target)
+    assert found.problems == []
+    state = desired(found, RELEASE, ["default"])
+    assert state.owner == "shop/one"
+    assert [each.name for each in state.resources] == ["hello/dev-daily", "ciao/dev-hourly"], (
+        "with a prefix, only these"
+    )
+    daily, hourly = (each.fields for each in state.resources)
+    assert daily["tags"] == ["shop", "dev"]
+    assert daily["parameters"] == {"who": "you", "times": 3}
+    assert "parameters" in hourly
+    assert hourly["parameters"] == {}
+    assert [each["active"] for each in daily["schedules"]] == [False]
+
+
+def test_deployments_with_some_tags_stay_out(checked) -> None:
+    state = desired(checked("{mode: production, without_tags: [test]}"), RELEASE, [])
+    assert [each.name for each in state.resources] == ["default", "hello/daily"]
+
+
+def test_production_refuses_tests_and_silent_pauses(checked) -> None:
+    said = [str(each) for each in checked("{mode: production}").problems]
+    assert [each.split(": ")[:2] for each in said] == [
+        ["flows/shop/prefect.yaml:11", "deployments[1].tags"],
+        ["flows/shop/prefect.yaml:12", "deployments[1].paused"],
+        ["flows/shop/prefect.yaml:14", "deployments[1].schedules[0].active"],
+    ]
+    assert "'test' does not belong into production" in said[0]
+    assert "list 'ciao/hourly' under `paused` of one in targets.yml" in said[1]
+    [line] = checked("{mode: production, paused: [ciao/hourly]}").problems
+    assert line.field == "deployments[1].tags"
+    assert checked("{mode: development}").problems == []
+
+
+BAD = {
+    "no mode": ("{tags: [a]}", "targets.one.mode: Field required"),
+    "mode": ("{mode: prod}", "targets.one.mode: Input should be 'development' or 'production'"),
+    "unknown": ("{mode: development, tag: [a]}", "targets.one.tag: Extra inputs are not permitted"),
+    "all paused": (
+        "{mode: production, schedules: paused}",
+        "targets.one.schedules: production is not paused as a whole",
+    ),
+    "pool": ("{mode: development, work_pool: heavy}", "targets.one.work_pool: there is no pool 'heavy'"),
+    "flow": ("{mode: development, parameters: {helo: {}}}", "targets.one.parameters.helo: there is no flow 'helo'"),
+    "parameter": (
+        "{mode: development, parameters: {hello: {tims: 1}}}",
+        "targets.one.parameters.hello.tims: is not a parameter of the flow 'hello': did you mean 'times'?",
+    ),
+    "value": (
+        "{mode: development, parameters: {hello: {times: often}}}",
+        "targets.one.parameters.hello.times: 'often' is not of type 'integer'",
+    ),
+    "paused": ("{mode: development, paused: [hello/weekly]}", "targets.one.paused[0]: there is no deployment"),
+}
+
+
+@pytest.mark.parametrize(("target", "said"), BAD.values(), ids=BAD)
+def test_a_wrong_target_is_refused_where_it_is_wrong(checked, target: str, said: str) -> None:
+    problems = [str(each) for each in checked(target).problems if each.file == "flows/targets.yml"]
+    assert len(problems) == 1, problems
+    # what is missing is told where the target begins
+    assert f"flows/targets.yml:{3 if 'required' in said else 4}: {said}" in problems[0]
+
+
+def test_a_target_that_is_none_is_one_line(checked, flows: Path, python_of) -> None:
+    checked("{mode: development}")
+    with pytest.raises(DeployError, match="has no target 'two': it has one"):
+        check(flows, "two", None, python_of)
+    (flows / "targets.yml").unlink()
+    with pytest.raises(DeployError, match=r"targets.yml is missing, which says what 'two' is"):
+        check(flows, "two", None, python_of)
+    assert check(flows, None, None, python_of).problems == []
+
+
+def test_production_takes_committed_code_only(flows: Path, write_project, python_of, tmp_path: Path, capsys) -> None:
+    write_project()
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
+    author = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run(["git", *author, "commit", "-qm", "one"], cwd=tmp_path, check=True)
+    command = ["pack", "--flows", str(flows), str(tmp_path / "out")]
+    assert deploy.main([*command, "--target", "production"], python_of) == 0
+    write_project("bar", prefect_yaml="deployments: [{name: other, entrypoint: 'flow.py:goodbye'}]")
+    assert deploy.main([*command, "--target", "production"], python_of) == 1
+    assert "flows/ has uncommitted changes, and only committed code may run here" in capsys.readouterr().err
+    assert deploy.main([*command, "--target", "lab"], python_of) == 0
+    assert "-dirty-" in capsys.readouterr().out
