@@ -1,11 +1,21 @@
 """Where the lab is, and what it takes to get in, as the Makefile's settings say."""
 
 import os
+import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
 from pydantic import SecretStr
+
+ROOT = Path(__file__).parents[2]
+
+
+def make(*arguments: str) -> str:
+    """What a command of the Makefile prints; raises a CalledProcessError if it fails."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(["make", *arguments], cwd=ROOT, env=clean, capture_output=True, text=True, check=True).stdout
 
 
 @dataclass(frozen=True)

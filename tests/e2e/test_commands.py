@@ -2,20 +2,11 @@
 
 import os
 import re
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
+from lab import make
 from prefect.client.schemas.objects import FlowRun
-
-ROOT = Path(__file__).parents[2]
-
-
-def make(*arguments: str) -> str:
-    """What a command of the Makefile prints."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    return subprocess.run(["make", *arguments], cwd=ROOT, env=clean, capture_output=True, text=True, check=True).stdout
 
 
 def test_status_is_one_screen(finished: Callable[[str], FlowRun]) -> None:

@@ -1,0 +1,209 @@
+"""Deploying as its users do it: see the plan, apply it, go back; and nobody else's things are touched."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from lab import ROOT, make
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun
+from testinfra.host import Host
+from waiting import until
+
+PROJECT = """name: {name}
+deployments:
+  - name: nightly
+    entrypoint: flow.py:wait
+    work_pool: {{name: default}}
+    parameters: {{seconds: 1}}
+    schedules:
+      - {{slug: night, cron: 0 2 * * *, timezone: Europe/Paris}}
+"""
+FLOW = """import time
+
+from prefect import flow
+
+
+@flow(name="{flow}")
+def wait(seconds: int):
+    for _ in range(seconds * 10):
+        time.sleep(0.1)
+"""
+
+
+def write_project(flows: Path, name: str) -> Path:
+    """A project whose flow takes as long as it is told to; its lock is that of another, so that nothing is built."""
+    folder = flows / name
+    folder.mkdir()
+    shutil.copy(ROOT / "flows/northwind/requirements.txt", folder)
+    (folder / "prefect.yaml").write_text(PROJECT.format(name=name))
+    (folder / "flow.py").write_text(FLOW.format(flow=name.replace("_", "-")))
+    return folder
+
+
+@pytest.fixture
+def release(client: SyncPrefectClient) -> Callable[[str], str]:
+    """The release that a deployment runs."""
+    return lambda deployment: client.read_deployment_by_name(deployment).version
+
+
+class Deploy:
+    """deploy.py on a copy of the flows, for the release that runs."""
+
+    def __init__(self, flows: Path, release: str) -> None:
+        self.flows = flows
+        self._options = ["--flows", str(flows), "--target", "lab", "--release", release]
+
+    def run(self, command: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """Run a command."""
+        return subprocess.run(
+            [sys.executable, "deploy.py", command, *self._options, *options], cwd=ROOT, capture_output=True, text=True
+        )
+
+    def plan(self, *options: str) -> tuple[int, dict[str, tuple[str, dict]]]:
+        """The exit code, and what would be done by kind and name, with the fields that change."""
+        done = self.run("plan", "--json", *options)
+        assert done.stderr == ""
+        changes = json.loads(done.stdout)["changes"]
+        return done.returncode, {
+            f"{each['kind']} {each['name']}": (
+                each["action"],
+                {one["field"]: (one["old"], one["new"]) for one in each["differences"]},
+            )
+            for each in changes
+        }
+
+
+@pytest.fixture
+def deploy(tmp_path: Path, release: Callable[[str], str]) -> Deploy:
+    """The flows that are deployed, to be changed."""
+    ignored = shutil.ignore_patterns("__pycache__", ".*_cache", "target", "logs")
+    return Deploy(shutil.copytree(ROOT / "flows", tmp_path / "flows", ignore=ignored), release("northwind/daily"))
+
+
+def test_plan_apply_edit_and_prune(deploy: Deploy, client: SyncPrefectClient) -> None:
+    assert deploy.plan() == (0, {}), "what is deployed is what is in the files"
+
+    folder = write_project(deploy.flows, "plan_test")
+    assert deploy.plan() == (2, {"deployment plan-test/nightly": ("create", {})})
+    assert deploy.run("apply").returncode == 0
+    assert deploy.plan() == (0, {})
+
+    file = folder / "prefect.yaml"
+    file.write_text(file.read_text().replace("0 2 * * *", "0 3 * * *"))
+    changed = {"schedules.night.cron": ("0 2 * * *", "0 3 * * *")}
+    assert deploy.plan() == (2, {"deployment plan-test/nightly": ("update", changed)})
+    shown = deploy.run("plan").stdout.splitlines()
+    assert shown[:2] == ["~ deployment plan-test/nightly", '    schedules.night.cron: "0 2 * * *" -> "0 3 * * *"']
+    assert deploy.run("apply").returncode == 0
+    assert deploy.plan() == (0, {})
+
+    by_hand = client.create_deployment(client.create_flow_from_name("by-hand"), "by-hand")
+    shutil.rmtree(folder)
+    assert deploy.plan() == (0, {"deployment plan-test/nightly": ("keep", {})}), "it says so, and leaves it"
+    assert deploy.plan("--prune") == (2, {"deployment plan-test/nightly": ("delete", {})})
+    assert deploy.run("apply", "--prune").returncode == 0
+    assert deploy.plan("--prune") == (0, {})
+    assert client.read_deployment(by_hand).name == "by-hand"
+    client.delete_deployment(by_hand)
+
+
+HOLD = """
+import asyncio, sys
+from deployer import server
+from deployer.apply import alone
+
+async def hold():
+    async with server.connect() as client, alone(client):
+        print("held", flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+asyncio.run(hold())
+"""
+
+
+def test_one_that_was_killed_does_not_keep_others_out(deploy: Deploy) -> None:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", HOLD], cwd=ROOT, **pipes) as holder:
+        assert holder.stdout.readline() == "held\n"
+        waiting = subprocess.Popen([sys.executable, "-c", HOLD], cwd=ROOT, **pipes)
+        holder.send_signal(signal.SIGKILL)
+    # it gets its turn when the lease of the one that is gone runs out
+    assert waiting.stdout.readline() == "held\n"
+    waiting.communicate("")
+    assert waiting.returncode == 0
+
+
+@pytest.fixture
+def slow() -> Iterator[str]:
+    """A project in the clone itself, as `make` ships what is there."""
+    folder = write_project(ROOT / "flows", "rollback_test")
+    yield "rollback-test/nightly"
+    shutil.rmtree(folder, ignore_errors=True)
+    make("deploy-flows", "PRUNE=1")
+
+
+def test_rollback_goes_to_any_kept_release_and_leaves_runs_alone(
+    slow: str,
+    release: Callable[[str], str],
+    start: Callable[..., FlowRun],
+    finish: Callable[[FlowRun], FlowRun],
+    client: SyncPrefectClient,
+) -> None:
+    before = release("northwind/daily")
+    make("deploy-flows")
+    after = release("northwind/daily")
+    assert after != before
+    assert release(slow) == after
+
+    run = start(slow, seconds=45)
+    until(lambda: client.read_flow_run(run.id).state.is_running(), within=60, what=f"{run.name} runs")
+    make("rollback")
+    assert release("northwind/daily") == before
+    assert client.read_flow_run(run.id).state.is_running()
+
+    make("rollback", f"RELEASE={after}")
+    assert release("northwind/daily") == after
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        make("rollback", "RELEASE=nothing")
+    said = refused.value.stdout + refused.value.stderr
+    [line] = [line for line in said.splitlines() if "there is no release nothing" in line]
+    assert re.search(rf"Kept are, the last deployed first: {after}, {before}", line)
+    assert release("northwind/daily") == after
+    assert finish(run).state.is_completed(), "it ran on through all of that"
+
+
+def notifications() -> list[dict]:
+    """What the stand-in for Slack and mail was sent."""
+    settings = Path(os.environ["LAB_DIR"], "flows.env").read_text()
+    [function] = re.findall(r"^SECRET_AZURE_FUNCTION_URL='?(http://[^/']+)", settings, re.MULTILINE)
+    return requests.get(f"{function}/notifications", timeout=10).json()
+
+
+def test_a_run_that_fails_is_told(start: Callable[..., FlowRun], finish: Callable[[FlowRun], FlowRun]) -> None:
+    run = finish(start("db_dump/shop-postgres", execute_query="SELECT * FROM nothing"))
+    assert run.state.is_failed()
+    [told] = until(
+        lambda: [each for each in notifications() if run.name in each["title"]],
+        within=60,
+        what="the notification arrives",
+    )
+    assert told["title"] == f"db_dump: {run.name} is Failed"
+    assert 'relation "nothing" does not exist' in told["message"]
+
+
+def test_a_run_whose_process_and_worker_were_killed_becomes_crashed(
+    deploy: Deploy, host: Host, client: SyncPrefectClient, start: Callable[..., FlowRun], finish: Callable
+) -> None:
+    run = start("northwind/daily")
+    until(lambda: client.read_flow_run(run.id).state.is_running(), within=60, what=f"{run.name} runs")
+    host.check_output("systemctl kill --signal=KILL prefect-worker@default")
+    assert finish(run).state.is_crashed()
