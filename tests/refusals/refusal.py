@@ -11,8 +11,8 @@ import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
 
 ROOT = Path(__file__).parents[2]
-# Says how far things got: headings, the recap, make's own last words, and what deploy.py is about to do.
-PROGRESS = re.compile(r"PLAY |\S+ +: ok=|make(\[\d+\])?: |\w+: checking$")
+# Says how far things got: headings, the recap, make's own last words.
+PROGRESS = re.compile(r"PLAY |\S+ +: ok=|make(\[\d+\])?: ")
 MADE_BY_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 
 

@@ -14,8 +14,10 @@ SCHEDULE, IMPOSSIBLE = "cron: 0 1 * * *", "cron: 0 25 * * *"
 
 @pytest.fixture
 def flows(tmp_path: Path) -> Path:
-    """A copy of one project."""
+    """A copy of one project, and of what stands beside it."""
     shutil.copytree(ROOT / "flows/db_dump", tmp_path / "flows/db_dump")
+    for file in ("resources.yml", "targets.yml"):
+        shutil.copy(ROOT / "flows" / file, tmp_path / "flows")
     return tmp_path / "flows"
 
 
@@ -48,7 +50,10 @@ def deploy(*arguments: str | Path, **settings: str) -> Answer:
     return run(sys.executable, "deploy.py", *arguments, **settings)
 
 
-@pytest.mark.parametrize("command", [["check"], ["apply", "--release", "refused"]], ids=lambda command: command[0])
+REFUSED = ["--target", "lab", "--release", "refused"]
+
+
+@pytest.mark.parametrize("command", [["check"], ["apply", *REFUSED]], ids=lambda command: command[0])
 def test_a_wrong_schedule(spoilt_flows: Path, command: list[str]) -> None:
     line = 1 + (spoilt_flows / "db_dump/prefect.yaml").read_text().split(IMPOSSIBLE)[0].count("\n")
     answer = deploy(*command, "--flows", spoilt_flows)
@@ -56,7 +61,7 @@ def test_a_wrong_schedule(spoilt_flows: Path, command: list[str]) -> None:
 
 
 def test_a_wrong_password_to_register(flows: Path) -> None:
-    answer = deploy("apply", "--release", "refused", "--flows", flows, PREFECT_API_AUTH_STRING="admin:wrong")
+    answer = deploy("apply", *REFUSED, "--flows", flows, PREFECT_API_AUTH_STRING="admin:wrong")
     answer.tells("/api refused the password", "correct PREFECT_API_AUTH_STRING")
 
 
