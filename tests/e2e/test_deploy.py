@@ -9,9 +9,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import requests
+import yaml
 from lab import ROOT, make
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
@@ -89,6 +91,12 @@ def deploy(tmp_path: Path, release: Callable[[str], str]) -> Deploy:
     return Deploy(shutil.copytree(ROOT / "flows", tmp_path / "flows", ignore=ignored), release("northwind/daily"))
 
 
+def test_what_is_deployed_is_what_is_in_the_files() -> None:
+    assert make("check").endswith("deployments are fit to be registered\n")
+    assert ": 0 to create, 0 to change, 0 to delete, " in make("plan")
+    assert ": 0 to create, 0 to change, 0 to delete, " in Path(os.environ["LAB_DIR"], "plan.md").read_text()
+
+
 def test_plan_apply_edit_and_prune(deploy: Deploy, client: SyncPrefectClient) -> None:
     assert deploy.plan() == (0, {}), "what is deployed is what is in the files"
 
@@ -142,26 +150,54 @@ def test_one_that_was_killed_does_not_keep_others_out(deploy: Deploy) -> None:
     assert waiting.returncode == 0
 
 
-@pytest.fixture
-def slow() -> Iterator[str]:
-    """A project in the clone itself, as `make` ships what is there."""
-    folder = write_project(ROOT / "flows", "rollback_test")
-    yield "rollback-test/nightly"
-    shutil.rmtree(folder, ignore_errors=True)
-    make("deploy-flows", "PRUNE=1")
+class Releases(NamedTuple):
+    """Two that are kept, and the one that has more projects."""
+
+    before: str
+    after: str
+
+
+@pytest.fixture(scope="module")
+def releases(client: SyncPrefectClient) -> Iterator[Releases]:
+    """A second release, with new projects in the clone itself, as `make` ships what is there."""
+    flows = ROOT / "flows"
+    names = ("rollback_test", "made_dump", "made_pipeline")
+
+    def release() -> str:
+        return client.read_deployment_by_name("northwind/daily").version
+
+    before = release()
+    try:
+        write_project(flows, names[0])
+        make("new-project", f"NAME={names[1]}", "TEMPLATE=db_dump")
+        make("new-project", f"NAME={names[2]}", "TEMPLATE=pipeline")
+        make("deploy-flows")
+        yield Releases(before, release())
+    finally:
+        for name in names:
+            shutil.rmtree(flows / name, ignore_errors=True)
+        make("deploy-flows", "PRUNE=1")
+
+
+@pytest.mark.parametrize("name", ["made_dump", "made_pipeline"])
+def test_a_new_project_runs_at_once(
+    releases: Releases, name: str, start: Callable[..., FlowRun], finish: Callable[[FlowRun], FlowRun]
+) -> None:
+    [deployment] = yaml.safe_load((ROOT / "flows" / name / "prefect.yaml").read_text())["deployments"]
+    run = finish(start(f"{name.replace('_', '-')}/{deployment['name']}"))
+    assert run.state.is_completed(), run.state.message
 
 
 def test_rollback_goes_to_any_kept_release_and_leaves_runs_alone(
-    slow: str,
+    releases: Releases,
     release: Callable[[str], str],
     start: Callable[..., FlowRun],
     finish: Callable[[FlowRun], FlowRun],
     client: SyncPrefectClient,
 ) -> None:
-    before = release("northwind/daily")
-    make("deploy-flows")
-    after = release("northwind/daily")
+    before, after = releases
     assert after != before
+    slow = "rollback-test/nightly"
     assert release(slow) == after
 
     run = start(slow, seconds=45)

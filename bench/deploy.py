@@ -1,0 +1,150 @@
+"""How long `deploy.py` takes for 100 projects of three deployments each, on the lab, beside `prefect deploy --all`.
+
+`make bench-deploy` runs it with the settings of the lab. The table is printed, and its figures are written to
+bench/results/deploy.json. What was registered is removed again.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
+
+ROOT = Path(__file__).parents[1]
+PROJECTS, ROUNDS = 100, 5
+MOST = 10.0  # seconds for check, for a plan without changes, and for an apply without changes
+NAME = "bench-deploy"
+
+FLOW = '''"""Loads one table."""
+
+from datetime import date
+from typing import Literal
+
+from prefect import flow, task
+
+
+@task
+def load(table: str, day: date | None) -> int:
+    return 0
+
+
+@flow(name="bench-{number}")
+def pipeline(table: str = "orders", day: date | None = None, mode: Literal["append", "overwrite"] = "append") -> None:
+    """Loads one table.
+
+    Args:
+        table: Its name.
+        day: The day, or all of them.
+        mode: What becomes of the rows that are there.
+    """
+    load(table, day)
+'''
+DEPLOYMENT = """  - name: {name}
+    entrypoint: flow.py:pipeline
+    description: Loads {name}
+    tags: [bench-deploy]
+    parameters: {{table: {name}}}
+    work_pool: {{name: bench-deploy}}
+    schedules:
+      - {{cron: "{minute} 2 * * *", timezone: Europe/Paris, active: false}}
+"""
+
+
+def write(flows: Path) -> None:
+    """The projects; all have the lock of one of ours, so that one environment serves them."""
+    flows.mkdir()
+    (flows / "targets.yml").write_text(f"name: {NAME}\ntargets: {{lab: {{mode: development}}}}\n")
+    (flows / "resources.yml").write_text(f"work_pools: [{{name: {NAME}}}]\n")
+    for number in range(PROJECTS):
+        folder = flows / f"project_{number}"
+        folder.mkdir()
+        shutil.copy(ROOT / "flows/northwind/requirements.txt", folder)
+        (folder / "flow.py").write_text(FLOW.format(number=number))
+        each = [DEPLOYMENT.format(name=name, minute=number % 60) for name in ("orders", "customers", "items")]
+        (folder / "prefect.yaml").write_text(f"name: project_{number}\ndeployments:\n{''.join(each)}")
+
+
+def seconds(folder: Path, *command: str, fine: tuple[int, ...] = (0,)) -> float:
+    """How long a command takes; ends the program if it fails."""
+    start = time.perf_counter()
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode not in fine:
+        sys.exit(f"{' '.join(command)} failed: {done.stderr.strip()[-500:]}")
+    return time.perf_counter() - start
+
+
+def deploy(flows: Path, command: str, fine: tuple[int, ...] = (0,)) -> float:
+    """How long a command of deploy.py takes."""
+    options = ["--release", "bench"] if command != "check" else []
+    program = [sys.executable, str(ROOT / "deploy.py"), command]
+    return seconds(flows, *program, "--flows", str(flows), "--target", "lab", *options, fine=fine)
+
+
+def peer(flows: Path) -> float:
+    """How long `prefect deploy --all` takes in all the projects."""
+    command = [str(Path(sys.executable).with_name("prefect")), "--no-prompt", "deploy", "--all"]
+    total = 0.0
+    for number, folder in enumerate(sorted(flows.glob("project_*")), 1):
+        total += seconds(folder, *command)
+        if number % 20 == 0:
+            print(f"prefect deploy --all: {number} of {PROJECTS} projects in {total:.0f} s", file=sys.stderr)
+    return total
+
+
+def remove() -> None:
+    """Take off the server what was registered."""
+    with get_client(sync_client=True) as client:
+        ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[NAME]))
+        while found := client.read_deployments(deployment_filter=ours, limit=200):
+            for flow in {each.flow_id for each in found}:
+                client.delete_flow(flow)  # and its deployments
+        if NAME in [pool.name for pool in client.read_work_pools()]:
+            client.delete_work_pool(NAME)
+
+
+def main() -> None:
+    """Measure, print the table, keep the figures."""
+    with tempfile.TemporaryDirectory() as scratch:
+        flows = Path(scratch, "flows")
+        write(flows)
+        figures: dict[str, list[float]] = {}
+
+        def note(what: str, taken: float) -> None:
+            figures.setdefault(what, []).append(round(taken, 2))
+            print(f"{what}: {taken:.1f} s", file=sys.stderr)
+
+        try:
+            note("plan, all to be created", deploy(flows, "plan", (2,)))
+            note("apply, all to be created", deploy(flows, "apply"))
+            for _ in range(ROUNDS):
+                note("check", deploy(flows, "check"))
+                note("plan, nothing to change", deploy(flows, "plan"))
+                note("apply, nothing to change", deploy(flows, "apply"))
+            note("prefect deploy --all, nothing to change", peer(flows))
+        finally:
+            remove()
+    rows = {what: {"seconds": median(taken), "rounds": len(taken)} for what, taken in figures.items()}
+    base = rows["apply, nothing to change"]["seconds"]
+    print(f"\n## {PROJECTS} projects with three deployments each\n\n| command | seconds | times apply | rounds |")
+    print("|---|---|---|---|")
+    for what, row in rows.items():
+        print(f"| {what} | {row['seconds']:.1f} | {row['seconds'] / base:.1f} | {row['rounds']} |")
+    bars = {what: row["seconds"] <= MOST for what, row in rows.items() if row["rounds"] == ROUNDS}
+    print(
+        "", *(f"- {what}: at most {MOST:.0f} s: {'met' if met else 'NOT MET'}" for what, met in bars.items()), sep="\n"
+    )
+    results = ROOT / "bench/results"
+    results.mkdir(exist_ok=True)
+    told = {"figures": rows, "bars": bars, "machine": {"processors": os.cpu_count()}}
+    (results / "deploy.json").write_text(json.dumps(told, indent=1))
+
+
+if __name__ == "__main__":
+    main()
