@@ -29,15 +29,14 @@ deployments:
     schedules:
       - {{slug: night, cron: 0 2 * * *, timezone: Europe/Paris}}
 """
-FLOW = """import time
+FLOW = """from threading import Event
 
 from prefect import flow
 
 
 @flow(name="{flow}")
 def wait(seconds: int):
-    for _ in range(seconds * 10):
-        time.sleep(0.1)
+    Event().wait(seconds)
 """
 
 

@@ -1,0 +1,21 @@
+"""What the server says, by the Prefect client."""
+
+import asyncio
+
+from prefect.client.orchestration import get_client
+
+
+def ask(method: str, *arguments, **options):
+    """Call a method of the Prefect client."""
+
+    async def call():
+        async with get_client() as client:
+            return await getattr(client, method)(*arguments, **options)
+
+    return asyncio.run(call())
+
+
+def registered() -> list[str]:
+    """Names of all deployments."""
+    flows = {each.id: each.name for each in ask("read_flows")}
+    return [f"{flows[each.flow_id]}/{each.name}" for each in ask("read_deployments")]

@@ -1,0 +1,77 @@
+"""Values from the vault: written when they differ, and never shown."""
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+from asking import ask
+from prefect.exceptions import PrefectHTTPStatusError
+
+
+@pytest.fixture
+def secrets(settings, shop: str, flows: Path, run, tmp_path: Path):
+    """Applies with these secrets in the inventory; gives the exit code and all that was said."""
+
+    def call(given: object) -> tuple[int, list[str], list[str]]:
+        text = (
+            given
+            if isinstance(given, str)
+            else json.dumps({"platform_inventory": {"work_pools": [shop], "secrets": given}})
+        )
+        (tmp_path / "secrets.json").write_text(text)
+        return run("apply", "--release", "r1", "--inventory", str(tmp_path / "secrets.json"))
+
+    return call
+
+
+def test_secrets_are_written_when_they_differ_and_never_shown(secrets, capsys) -> None:
+    given = {"key": "12345", "database": {"user": "me", "password": "swordfish"}, "text": "xyzzy"}
+    code, lines, errors = secrets(given)
+    assert (code, errors) == (0, [])
+    assert {"created   secret key", "created   secret database", "created   secret text"} < set(lines)
+
+    def held(name: str):
+        return ask("read_block_document_by_name", name, "secret", include_secrets=True).data["value"]
+
+    assert {name: held(name) for name in given} == given
+    given["database"]["password"] = "trout"
+    code, lines, errors = secrets(given)
+    assert "changed   secret database" in lines
+    assert "created   secret key" not in lines
+    assert held("database") == {"user": "me", "password": "trout"}
+    assert "trout" not in str(lines)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ('{"a": "swordfish"', "it is not JSON"),
+        ('["swordfish"]', "it is not JSON with a platform_inventory"),
+        (["swordfish"], "must be an object of names and values"),
+        ({"good": "swordfish", "Bad_Name": "swordfish"}, "'Bad_Name' cannot name a secret"),
+        ({"good": "swordfish", "list": ["swordfish"]}, "the value of the secret 'list' must be a text or an object"),
+        ({"good": "swordfish", "empty": ""}, "the value of the secret 'empty'"),
+    ],
+    ids=str,
+)
+def test_secrets_that_are_none_are_refused_unseen(secrets, given: object, said: str) -> None:
+    code, lines, errors = secrets(given)
+    assert (code, lines, len(errors)) == (1, [], 1)
+    assert said in errors[0]
+    assert "swordfish" not in errors[0]
+
+
+@pytest.mark.parametrize("kind", ["answer", "exception"])
+def test_secrets_are_not_in_what_the_server_says_of_them(secrets, monkeypatch, kind: str) -> None:
+    async def refuse(client, *arguments, **options):
+        if kind == "exception":
+            raise ValueError("swordfish")
+        response = httpx.Response(422, text="swordfish", request=httpx.Request("POST", "http://localhost/api"))
+        raise PrefectHTTPStatusError("swordfish", request=response.request, response=response)
+
+    monkeypatch.setattr("prefect.client.orchestration.PrefectClient.create_block_document", refuse)
+    code, lines, errors = secrets({f"refused-{kind}": "swordfish"})
+    assert code == 1
+    assert ("422" if kind == "answer" else "ValueError") in errors[0]
+    assert "swordfish" not in str(errors) + str(lines)

@@ -1,0 +1,99 @@
+"""A server that is none, goes away, or is busy: one line says so, and nothing is lost."""
+
+import ssl
+import subprocess
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import httpx
+from asking import ask
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_SSL_CERT_FILE, PREFECT_API_URL, temporary_settings
+
+from deployer.apply import LOCK
+from deployer.kinds import Deployments
+
+
+def test_a_server_that_goes_away_leaves_a_list_of_what_is_not_done(apply, plan, shop: str, monkeypatch) -> None:
+    write = Deployments.write
+
+    async def refuse(self, name, fields, held):
+        if name.endswith("/daily"):
+            raise httpx.ConnectError("All connection attempts failed")
+        await write(self, name, fields, held)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Deployments, "write", refuse)
+        code, _, errors = apply()
+    assert code == 1
+    assert "cannot be reached: All connection attempts failed" in errors[0]
+    assert "run it again for the rest" in errors[1]
+    assert f"  not done: create deployment {shop}/daily" in errors
+    assert f"work pool {shop}" not in str(errors[1:])
+    assert apply()[0] == 0
+    assert plan() == {}
+
+
+def test_two_at_the_same_time_take_turns(run, apply, shop: str, monkeypatch) -> None:
+    monkeypatch.setattr("deployer.apply.WAIT", 0.1)
+    apply()
+    held = ask("increment_concurrency_slots_with_lease", names=[LOCK], slots=1, mode="concurrency", lease_duration=60)
+    code, lines, errors = apply("r2")
+    assert (code, lines) == (1, [])
+    assert "somebody else is deploying to this server" in errors[0]
+    assert ask("read_deployment_by_name", f"{shop}/daily").version == "r1"
+    ask("release_concurrency_slots_with_lease", lease_id=held.json()["lease_id"])
+    assert apply("r2")[0] == 0
+
+
+def test_a_wrong_password_is_one_line(apply, shop, settings) -> None:
+    with temporary_settings({PREFECT_API_AUTH_STRING: "admin:wrong-horse"}):
+        code, summary, errors = apply()
+    assert (code, summary) == (1, [])
+    assert errors == [f"{settings[PREFECT_API_URL]} refused the password (401): correct PREFECT_API_AUTH_STRING"]
+    with temporary_settings(restore_defaults=[PREFECT_API_AUTH_STRING]):
+        assert "asks for a password: set PREFECT_API_AUTH_STRING" in apply()[2][0]
+
+
+def test_a_server_that_is_none_is_one_line(apply, shop, settings, prefect_server) -> None:
+    for url, said in (
+        ("http://127.0.0.1:9/api", "cannot be reached"),
+        (prefect_server.url.removesuffix("/api"), "PREFECT_API_URL ends in /api"),
+    ):
+        with temporary_settings({PREFECT_API_URL: url}):
+            code, summary, errors = apply()
+        assert (code, summary, len(errors)) == (1, [], 1)
+        assert said in errors[0]
+    with temporary_settings(restore_defaults=[PREFECT_API_URL]):
+        assert apply()[2] == [
+            "PREFECT_API_URL is not set: set it to the server's API, such as https://prefect.example.org/api"
+        ]
+
+
+def test_a_certificate_that_is_not_trusted_is_one_line(tmp_path: Path, apply, shop) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    named = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([*made, *named, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"https://localhost:{server.server_port}/api"
+        with temporary_settings({PREFECT_API_URL: url}):
+            _, _, untrusted = apply()
+        with temporary_settings({PREFECT_API_URL: url, PREFECT_API_SSL_CERT_FILE: str(certificate)}):
+            _, _, trusted = apply()
+        with temporary_settings({PREFECT_API_URL: url, PREFECT_API_SSL_CERT_FILE: str(tmp_path / "none.pem")}):
+            _, _, missing = apply()
+        server.shutdown()
+    assert untrusted == [
+        f"the certificate of {url} is not trusted: set PREFECT_API_SSL_CERT_FILE to its CA's certificate"
+    ]
+    assert "certificate" not in trusted[0]
+    assert missing == [f"PREFECT_API_SSL_CERT_FILE {tmp_path}/none.pem cannot be read: No such file or directory"]
+
+
+def test_a_release_cannot_leave_its_folder(apply, shop) -> None:
+    assert "cannot name a release" in apply("../x")[2][0]
