@@ -194,6 +194,7 @@ test-lab: .venv/.complete ## The platform from nothing on its own lab, twice, an
 	@ansible-playbook compose/engine.yml
 	@$(MAKE) down secrets ENV=lab
 	@cd ansible && CLONE=$(CURDIR) COLUMNS=120 molecule test
+	@$(MAKE) deploy-flows ENV=lab
 	@$(MAKE) lab-tests ENV=lab || { echo "The lab is kept for a look; \`make down LAB_NAME=$(LAB_NAME)\` removes it."; exit 1; }
 	@$(MAKE) down
 
