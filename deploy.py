@@ -11,6 +11,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
+from typing import NoReturn
 
 from deployer import archive, environment, inventory, report, server, state
 from deployer.apply import alone, apply
@@ -70,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     manifests.add_argument("--prune", action="store_true", help="delete what was registered and is declared no more")
 
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = _Parser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     checking = commands.add_parser("check", parents=[flows, environments], help="check every file, without a server")
     checking.add_argument("--json", action="store_true", help="what is wrong, for tools")
@@ -91,6 +92,13 @@ def _parser() -> argparse.ArgumentParser:
     python.add_argument("project", metavar="PROJECT", help="a folder under flows/")
     python.add_argument("--dev", action="store_true", help="with what its tests need")
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Ends with 1, as 2 means that there are changes."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(1, f"{self.prog}: {message}; --help tells more\n")
 
 
 def _check(options: argparse.Namespace, python_of: PythonOf) -> int:
@@ -116,6 +124,10 @@ def _pack(options: argparse.Namespace, python_of: PythonOf) -> dict[str, str]:
 def _state(options: argparse.Namespace, python_of: PythonOf) -> state.State:
     """What is wanted. Blocks get their values from the inventory; without one they are left alone."""
     server.require_url()
+    if options.command == "apply" and not (options.manifest or options.release):
+        raise DeployError(
+            "say which release, which the workers must have: its MANIFEST, or --release; `make deploy-flows` ships one"
+        )
     given = inventory.read(options.inventory)
     wanted = state.read(options.manifest) if options.manifest else _wanted(options, given, python_of)
     return given.added_to(wanted) if given else wanted

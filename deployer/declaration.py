@@ -1,5 +1,6 @@
 """Deployments as a `prefect.yaml` declares them: what the file alone can tell is checked here, and nothing else."""
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -210,7 +211,7 @@ def _work_pool(document: Document, at: Location, model: DeploymentConfig) -> tup
         return DEFAULT_POOL, None, {}
     known(document, where, _value(document, where), WorkPoolConfig)
     variables = model.work_pool.job_variables
-    schema = ProcessWorker.get_default_base_job_template()["variables"]
+    schema = _job_variables()
     for name in variables:
         if name in REFUSED_JOB_VARIABLES:
             document.refuse((*where, "job_variables", name), REFUSED_JOB_VARIABLES[name])
@@ -221,6 +222,12 @@ def _work_pool(document: Document, at: Location, model: DeploymentConfig) -> tup
     for error in validate(variables, schema):
         document.refuse((*where, "job_variables", *error.absolute_path), error.message)
     return model.work_pool.name or DEFAULT_POOL, model.work_pool.work_queue_name, variables
+
+
+@functools.cache
+def _job_variables() -> dict[str, Any]:
+    """The schema of a process pool's job variables."""
+    return ProcessWorker.get_default_base_job_template()["variables"]
 
 
 def _refused(document: Document, at: Location, written: Mapping[str, Any]) -> None:

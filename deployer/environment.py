@@ -1,6 +1,7 @@
 """Locks, and the environments built from them on the control machine."""
 
 import fcntl
+import functools
 import hashlib
 import re
 import shutil
@@ -28,20 +29,26 @@ def check_lock(project: Project, stem: str = "requirements") -> list[Problem]:
     mend = f"write it with {_COMPILE.format(stem=stem)}"
     if not lock.is_file():
         return [Problem(shown, 1, "", f"missing: {mend}")]
+    return [
+        Problem(shown, line, "", f"{text}: {mend}") for line, text in _wrong(lock.read_text(encoding="utf-8"), stem)
+    ]
+
+
+# Projects often share a lock
+@functools.cache
+def _wrong(lock: str, stem: str) -> list[tuple[int, str]]:
     problems, names = [], set()
-    for line, text in _requirements(lock.read_text(encoding="utf-8")):
+    for line, text in _requirements(lock):
         requirement = text.split(" --hash", maxsplit=1)[0].strip()
         if text.startswith("-"):
-            problems.append(Problem(shown, line, "", f"{text.split()[0]} does not belong in a lock: {mend}"))
+            problems.append((line, f"{text.split()[0]} does not belong in a lock"))
         elif "==" not in requirement:
-            problems.append(Problem(shown, line, "", f"{requirement!r} is not pinned: {mend}"))
+            problems.append((line, f"{requirement!r} is not pinned"))
         elif "--hash=" not in text:
-            problems.append(Problem(shown, line, "", f"{requirement!r} has no hash: {mend}"))
+            problems.append((line, f"{requirement!r} has no hash"))
         names.add(re.split(r"[^\w.-]", requirement, maxsplit=1)[0].lower())
     if not problems and "prefect" not in names:
-        problems.append(
-            Problem(shown, 1, "", f"prefect is missing, which runs the flows: add it to {stem}.in and {mend}")
-        )
+        problems.append((1, f"prefect is missing, which runs the flows: add it to {stem}.in"))
     return problems
 
 

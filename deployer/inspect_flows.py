@@ -14,6 +14,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from prefect import flow
 from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 
@@ -56,6 +57,8 @@ def answer(folder: str, entrypoints: list[str], to: Path) -> None:
 
 def main(answers: Path, seconds: int) -> None:
     """All projects, as many at a time as there are processors."""
+    # what the first flow sets up, once for all of them
+    parameter_schema(flow(describe))
     running = 0
     for number, (folder, entrypoints) in enumerate(json.load(sys.stdin).items()):
         if running == os.cpu_count():

@@ -1,17 +1,13 @@
 """Schedules of a deployment: those that are wanted, beside those the server holds."""
 
-import functools
 import re
 from typing import Any
 
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import SCHEDULE_TYPES
-from prefect.types import _datetime
 
+from deployer import timezones  # noqa: F401 - before the first schedule is read
 from deployer.differences import Difference, differences
-
-# Prefect lists all time zones of the system for every schedule it reads: 19 ms each
-_datetime.available_timezones = functools.cache(_datetime.available_timezones)
 
 
 def schedules_over(

@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Thread
 
 import httpx
+import pytest
 from asking import ask
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_SSL_CERT_FILE, PREFECT_API_URL, temporary_settings
 
@@ -93,6 +94,19 @@ def test_a_certificate_that_is_not_trusted_is_one_line(tmp_path: Path, apply, sh
     ]
     assert "certificate" not in trusted[0]
     assert missing == [f"PREFECT_API_SSL_CERT_FILE {tmp_path}/none.pem cannot be read: No such file or directory"]
+
+
+def test_only_a_release_that_is_named_is_registered(run, shop) -> None:
+    code, lines, [error] = run("apply")
+    assert (code, lines) == (1, [])
+    assert error.startswith("say which release, which the workers must have")
+
+
+def test_a_wrong_option_does_not_end_as_changes_do(run, capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run("plan", "--purge")
+    assert ended.value.code == 1
+    assert "unrecognized arguments: --purge" in capsys.readouterr().err
 
 
 def test_a_release_cannot_leave_its_folder(apply, shop) -> None:
