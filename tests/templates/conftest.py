@@ -1,56 +1,13 @@
 """Every template of `nginx/` and `systemd/`, rendered by Ansible itself with the roles' own defaults."""
 
-import base64
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import yaml
-
-ROOT = Path(__file__).parents[2]
-ROLES = sorted(path for path in (ROOT / "ansible/roles").iterdir() if (path / "tasks").is_dir())
-DOMAIN = "prefect.test"
-
-
-def read_yaml(path: Path) -> dict:
-    """The content of a YAML file; nothing where there is none."""
-    return (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
-
-
-def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-UPSTREAM_PORTS = [free_port(), free_port()]
-ISSUED = {"__proxy_renewal": {"content": base64.b64encode(b"version = 4.0.0\n").decode()}}
-# What the roles take from the inventory, from loops and from what earlier tasks have found.
-GIVEN = {
-    "platform_root": str(ROOT),
-    "ipv6_addresses": [],
-    "proxy_domain": DOMAIN,
-    "proxy_upstream": [f"127.0.0.1:{UPSTREAM_PORTS[0]}"],
-    "prefect_server_password": "of no use",
-    "prefect_environment_path": "/opt/prefect/envs/example-0123456789ab",
-    "item": {"name": "default", "memory_max": "1G", "limit": 2},
-    "__prefect_worker_index": 0,
-}
-VARIANTS = {
-    "letsencrypt": ISSUED,
-    "before-the-first-certificate": {},
-    "provided": {"proxy_tls_mode": "provided"},
-    "self-signed": {"proxy_tls_mode": "self_signed", "proxy_hsts_max_age": 0},
-    "off": {"proxy_tls_mode": "off"},
-    "off-without-quotes": {"proxy_tls_mode": False},
-    "two-upstreams": ISSUED | {"proxy_upstream": [f"127.0.0.1:{port}" for port in UPSTREAM_PORTS]},
-    "ipv6": ISSUED | {"ipv6_addresses": ["2001:db8::1"]},
-}
+from given import GIVEN, ROLES, ROOT, VARIANTS, read_yaml
 
 
 @pytest.fixture(scope="session")

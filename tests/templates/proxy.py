@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from conftest import DOMAIN, free_port
+from given import DOMAIN, free_port
 
 MAIN = """
 user {user};

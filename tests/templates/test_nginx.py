@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import DOMAIN, UPSTREAM_PORTS, VARIANTS
 from fastapi.routing import APIWebSocketRoute
+from given import DOMAIN, UPSTREAM_PORTS, VARIANTS
 from prefect.server.api.server import API_ROUTERS
 from proxy import Proxy, upstream
 

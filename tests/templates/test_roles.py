@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import ROLES, read_yaml
+from given import ROLES, read_yaml
 
 each_role = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 

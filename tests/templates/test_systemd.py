@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from given import ROOT
 
 SYSTEM_UNITS = "usr/lib/systemd/system"
 OWN_UNITS = "etc/systemd/system"
