@@ -51,7 +51,10 @@ def build(written: dict[str, Any]) -> DeploymentScheduleCreate:
     try:
         schedule = KINDS[kind](**given)
         if not reasons:
-            return DeploymentScheduleCreate(schedule=schedule, parameters=raw.parameters, **options)
+            create = DeploymentScheduleCreate(schedule=schedule, parameters=raw.parameters, **options)
+            if kind == "rrule":  # as it is written: Prefect adds a DTSTART to one that has none
+                create = create.model_copy(update={"schedule": schedule.model_copy(update={"rrule": raw.rrule})})
+            return create
     except ValidationError as error:
         reasons |= _reasons(written, error)
     except (TypeError, AttributeError, IndexError) as error:  # dateutil, on some malformed rules

@@ -19,7 +19,10 @@ def schedules_over(
     asked = [DeploymentScheduleCreate.model_validate(each) for each in wanted]
     there = [DeploymentScheduleCreate.model_validate(each) for each in held]
     pairs = _pairs(asked, there)
-    carried = [_carry_over(each, there[twin] if twin is not None else None) for each, twin in pairs]
+    carried = [
+        _carry_over(create, there[twin], _open_start(each["schedule"])) if twin is not None else create
+        for each, (create, twin) in zip(wanted, pairs, strict=True)
+    ]
 
     left = [number for number in range(len(there)) if number not in {twin for _, twin in pairs}]
     found: list[Difference] = []
@@ -54,13 +57,13 @@ def _distance(asked: DeploymentScheduleCreate, held: DeploymentScheduleCreate) -
     return held.parameters != asked.parameters, "active" in asked.model_fields_set and held.active != asked.active
 
 
-def _carry_over(create: DeploymentScheduleCreate, twin: DeploymentScheduleCreate | None) -> DeploymentScheduleCreate:
-    if twin is None:
-        return create
+def _carry_over(
+    create: DeploymentScheduleCreate, twin: DeploymentScheduleCreate, open_start: bool
+) -> DeploymentScheduleCreate:
     update: dict[str, Any] = {}
     if "active" not in create.model_fields_set:
         update["active"] = twin.active
-    if _open_start(create.schedule) and _definition(create.schedule) == _definition(twin.schedule):
+    if open_start and _definition(create.schedule) == _definition(twin.schedule):
         update["schedule"] = twin.schedule
     return create.model_copy(update=update)
 
@@ -73,12 +76,11 @@ def _is_twin(asked: DeploymentScheduleCreate, held: DeploymentScheduleCreate) ->
     return known and _definition(asked.schedule) == _definition(held.schedule)
 
 
-def _open_start(schedule: SCHEDULE_TYPES) -> bool:
-    """Whether it was not said from which moment it counts."""
-    written = schedule.model_fields_set
-    return ("interval" in written and "anchor_date" not in written) or (
-        "rrule" in written and "DTSTART" not in schedule.rrule
-    )
+def _open_start(written: dict[str, Any]) -> bool:
+    """Whether it was not said from which moment it counts; Prefect puts the present one in."""
+    if "interval" in written:
+        return "anchor_date" not in written
+    return "rrule" in written and "DTSTART" not in written["rrule"]
 
 
 def _definition(schedule: SCHEDULE_TYPES) -> dict[str, Any]:

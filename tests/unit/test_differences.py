@@ -1,11 +1,13 @@
 """Properties of the difference between what is held and what is wanted."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import NAMES, SCHEDULES, VALUES
 
 from deployer.differences import differences
 from deployer.kinds.schedules import schedules_over
+from deployer.schedules import build
 
 OBJECTS = st.dictionaries(NAMES, VALUES, max_size=4)
 
@@ -38,6 +40,24 @@ def test_the_differences_are_the_way_from_one_to_the_other(old: dict, new: dict)
     for each in differences(old, new):
         changed(reached, each.field.split("."), each.new)
     assert without_nothing(reached) == without_nothing(new)
+
+
+@pytest.mark.parametrize(
+    ("written", "began"),
+    [
+        ({"interval": 900}, {"anchor_date": "2020-01-01T00:07:00Z"}),
+        ({"rrule": "FREQ=MINUTELY;INTERVAL=5"}, {"rrule": "DTSTART:20200101T000700\nFREQ=MINUTELY;INTERVAL=5"}),
+    ],
+    ids=["interval", "rrule"],
+)
+def test_what_has_no_start_goes_on_from_where_it_began(written: dict, began: dict) -> None:
+    wanted = [{"schedule": build(written).model_dump(mode="json", exclude_unset=True)["schedule"]}]
+    first, [created] = schedules_over(wanted, [])
+    assert created.old is None
+    held = [first[0] | {"schedule": first[0]["schedule"] | began}]
+    carried, found = schedules_over(wanted, held)
+    assert found == []
+    assert carried[0]["schedule"].items() >= began.items()
 
 
 @given(SCHEDULES, SCHEDULES)
