@@ -8,7 +8,7 @@ import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.concurrency.asyncio import AcquireConcurrencySlotTimeoutError, concurrency
-from prefect.exceptions import ObjectAlreadyExists
+from prefect.exceptions import ObjectAlreadyExists, PrefectException
 
 from deployer.errors import DeployError
 from deployer.kinds import PHASES
@@ -48,11 +48,11 @@ async def alone(client: PrefectClient) -> AsyncIterator[None]:
 async def apply(client: PrefectClient, plan: Plan, done: Callable[[Change], None]) -> None:
     """Make the changes, and call `done` with each; raises a DeployError that tells what was not done."""
     left = {(each.kind, each.name): each for each in plan.pending}
-    turn = asyncio.Semaphore(AT_ONCE)
+    turn, own_turn = asyncio.Semaphore(AT_ONCE), asyncio.Lock()
 
     async def make(change: Change) -> None:
-        async with turn:
-            kind = kinds[change.kind]
+        kind = kinds[change.kind]
+        async with turn if kind.several_at_once else own_turn:
             if change.action is Action.DELETE:
                 await kind.delete(change.held)
             else:
@@ -75,12 +75,14 @@ async def apply(client: PrefectClient, plan: Plan, done: Callable[[Change], None
                     group.create_task(make(change))
     except ExceptionGroup as errors:
         raise _stopped(errors.exceptions[0], left, len(plan.pending)) from None
-    except (DeployError, httpx.HTTPError) as error:
+    except (DeployError, httpx.HTTPError, PrefectException) as error:
         raise _stopped(error, left, len(plan.pending)) from None
 
 
 def _stopped(error: Exception, left: dict[tuple[str, str], Change], total: int) -> Exception:
     """The error, and what it left undone; what was under way may have been done all the same."""
+    if isinstance(error, PrefectException):  # an answer of the server, in Prefect's own words
+        error = getattr(error, "http_exc", None) or DeployError(f"{type(error).__name__}: {error}")
     if isinstance(error, httpx.HTTPError):
         error = failure(error)
     if not isinstance(error, DeployError):

@@ -19,6 +19,7 @@ HIDDEN = "(hidden)"
 class _Blocks(Kind):
     """Blocks of one type, which have a single field."""
 
+    several_at_once = False  # on PostgreSQL one of them may be told that it exists already
     block: ClassVar[type[Block]]
     field: ClassVar[str]
 

@@ -36,6 +36,8 @@ class Kind(ABC):
     """A kind of things on the server; `owner` marks those that this repository registers for a target."""
 
     title: ClassVar[str]
+    # the server takes several writes of its kind at the same time
+    several_at_once: ClassVar[bool] = True
 
     def __init__(self, client: PrefectClient, owner: str) -> None:
         self._client = client

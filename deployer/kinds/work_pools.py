@@ -1,9 +1,7 @@
 """Work pools and their queues."""
 
-import asyncio
 from typing import Any
 
-from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.objects import WorkQueue
 from prefect.exceptions import ObjectAlreadyExists
@@ -44,11 +42,7 @@ class WorkQueues(Kind):
     """Queues, named `<pool>/<queue>`."""
 
     title = "work queue"
-
-    def __init__(self, client: PrefectClient, owner: str) -> None:
-        super().__init__(client, owner)
-        # the server moves the priorities of a pool's other queues along
-        self._one = asyncio.Lock()
+    several_at_once = False  # it moves the priorities of a pool's other queues along
 
     async def read(self, names: set[str]) -> dict[str, Held]:
         async def page(offset: int) -> list[WorkQueue]:
@@ -61,12 +55,11 @@ class WorkQueues(Kind):
 
     async def write(self, name: str, fields: dict[str, Any], held: Held | None) -> None:
         pool, _, queue = name.partition("/")
-        async with self._one:
-            if not held:
-                try:
-                    await self._client.create_work_queue(name=queue, work_pool_name=pool, **fields)
-                    return
-                except ObjectAlreadyExists:  # the one that comes with its pool
-                    found = await self._client.read_work_queue_by_name(queue, pool)
-                    held = Held(found.id, {})
-            await self._client.update_work_queue(held.id, **fields)
+        if not held:
+            try:
+                await self._client.create_work_queue(name=queue, work_pool_name=pool, **fields)
+                return
+            except ObjectAlreadyExists:  # the one that comes with its pool
+                found = await self._client.read_work_queue_by_name(queue, pool)
+                held = Held(found.id, {})
+        await self._client.update_work_queue(held.id, **fields)
