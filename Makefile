@@ -221,6 +221,7 @@ bench-%: .venv/.complete .cache/envs/bench/.complete
 	@PROJECT_PYTHON=$$(python deploy.py python db_dump) PEERS_PYTHON=.cache/envs/bench/bin/python python bench/run.py $*
 
 # On a lab that is up, whose server it asks a few hundred things; nothing is left there.
+bench-deploy: export LAB_NAME := prefect-lab
 bench-deploy: .venv/.complete vault ## How long deploy.py takes for 100 projects, beside `prefect deploy --all`
 	@$(prefect_env); python bench/deploy.py
 
