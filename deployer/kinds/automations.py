@@ -27,12 +27,11 @@ class Automations(Kind):
         async def page(offset: int) -> list[Automation]:
             return await self._client.read_automations(limit=PAGE, offset=offset)
 
-        found = await pages(page)
+        found = [each for each in await pages(page) if each.name in names or self._owner in each.tags]
         known = {id_: reference for reference, id_ in (await self._references()).items()} if found else {}
         return {
             each.name: Held(each.id, _with_ids(_dump(each), lambda id_: known.get(id_, id_)), self._owner in each.tags)
             for each in found
-            if each.name in names or self._owner in each.tags
         }
 
     async def write(self, name: str, fields: dict[str, Any], held: Held | None) -> None:
