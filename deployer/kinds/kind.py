@@ -59,7 +59,7 @@ class Kind(ABC):
         """Create it, or change what is held."""
 
     async def delete(self, held: Held) -> None:
-        """Delete what is owned; kinds that cannot carry a mark own nothing."""
+        """Delete what is owned. Kinds that cannot carry a mark own nothing, so none of theirs is ever asked for."""
         raise NotImplementedError
 
 
