@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import BlockDocument
 from prefect.events.schemas.automations import Automation, AutomationCore
 
 from deployer.errors import DeployError
-from deployer.kinds.kind import PAGE, Held, Kind, pages
+from deployer.kinds.kind import PAGE, Held, Kind, deployments, pages
 
 # How the file names what the server knows by an id
 REFERENCE = re.compile(
@@ -59,9 +59,6 @@ class Automations(Kind):
         async def blocks(offset: int) -> list[BlockDocument]:
             return await self._client.read_block_documents(offset=offset, limit=PAGE, include_secrets=False)
 
-        async def deployments(offset: int) -> list[Any]:
-            return await self._client.read_deployments(limit=PAGE, offset=offset)
-
         flows = {flow.id: flow.name for flow in await pages(lambda at: self._client.read_flows(limit=PAGE, offset=at))}
         found = {
             f"{{{{ prefect.blocks.{each.block_type.slug}.{each.name} }}}}": str(each.id)
@@ -70,7 +67,7 @@ class Automations(Kind):
         }
         return found | {
             f"{{{{ prefect.deployments.{flows.get(each.flow_id)}/{each.name} }}}}": str(each.id)
-            for each in await pages(deployments)
+            for each in await deployments(self._client)
         }
 
 

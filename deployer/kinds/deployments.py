@@ -7,7 +7,7 @@ from prefect.client.schemas.objects import Flow
 from prefect.client.schemas.responses import DeploymentResponse
 
 from deployer.differences import differences
-from deployer.kinds.kind import PAGE, Comparison, Held, Kind, pages
+from deployer.kinds.kind import PAGE, Comparison, Held, Kind, deployments, pages
 from deployer.kinds.schedules import schedules_over
 from deployer.state import Resource
 
@@ -28,15 +28,12 @@ class Deployments(Kind):
         async def page_of_flows(offset: int) -> list[Flow]:
             return await self._client.read_flows(limit=PAGE, offset=offset)
 
-        async def page(offset: int) -> list[DeploymentResponse]:
-            return await self._client.read_deployments(limit=PAGE, offset=offset)
-
         flows = {flow.id: flow.name for flow in await pages(page_of_flows)}
         return {
             f"{flows[each.flow_id]}/{each.name}": Held(
                 each.id, _fields(each), each.labels.get(OWNER_LABEL) == self._owner
             )
-            for each in await pages(page)
+            for each in await deployments(self._client)
             if each.flow_id in flows
         }
 

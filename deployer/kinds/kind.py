@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.sorting import DeploymentSort
 
 from deployer.differences import Difference, differences
+from deployer.errors import DeployError
 from deployer.state import Resource
 
 # What the server gives at once at most
@@ -64,10 +67,23 @@ class Kind(ABC):
 
 
 async def pages(fetch: Callable[[int], Awaitable[list[Any]]]) -> list[Any]:
-    """Everything that `fetch(offset)` gives in pages of at most PAGE."""
+    """Everything that `fetch(offset)` gives in pages of at most PAGE.
+
+    Raises a DeployError if something came twice: then something else, which was between two pages, did not come at all.
+    """
     found: list[Any] = []
     while True:
         page = await fetch(len(found))
         found += page
         if len(page) < PAGE:
-            return found
+            break
+    if len({each.id for each in found}) < len(found):
+        raise DeployError("what the server holds changed while it was read: run it again")
+    return found
+
+
+async def deployments(client: PrefectClient) -> list[DeploymentResponse]:
+    """All of them. Not by name, the default: several may have the same, whose order differs from page to page."""
+    return await pages(
+        lambda offset: client.read_deployments(limit=PAGE, offset=offset, sort=DeploymentSort.CREATED_DESC)
+    )
