@@ -34,7 +34,6 @@ GIVEN = {
     "prefect_server_password": "of no use",
     "prefect_environment_path": "/opt/prefect/envs/example-0123456789ab",
     "item": {"name": "default", "memory_max": "1G", "limit": 2},
-    "__prefect_worker_index": 0,
 }
 VARIANTS = {
     "letsencrypt": ISSUED,

@@ -1,0 +1,203 @@
+"""The worker of a process pool as its unit runs it: nothing it has taken is lost when it stops, restarts or is killed.
+
+`prefect worker start` ends its runs when it is told to stop, and also when it cannot reach the server for some minutes.
+Here a stop ends the polling only: runs may finish for `--drain-seconds` and are cancelled then, as from the UI. A
+server that is away is waited for. What an earlier process of the same name left, which died with it, is Crashed, or
+scheduled again where it had not begun.
+
+systemd hears that the worker is ready when it has polled for the first time, and at each try that it is alive.
+"""
+
+import argparse
+import logging
+import math
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from uuid import UUID
+
+import anyio
+import httpx
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateName,
+    FlowRunFilterStateType,
+    WorkPoolFilter,
+    WorkPoolFilterName,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.settings import get_current_settings
+from prefect.states import Cancelled, Cancelling, Crashed, Scheduled
+from prefect.workers.process import ProcessWorker
+
+# Seconds for one call to the server: its client would go on trying, each time after twice the wait, and notice
+# late that the server is back
+PATIENCE = 20
+# Seconds for runs that are cancelled: to hear of it, and for their on_cancellation hooks
+CANCELLATION = 60
+PAGE = 200
+
+log = logging.getLogger("prefect.worker")
+
+
+def main() -> None:
+    """Work until told to stop."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pool", required=True)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--limit", type=int, default=math.inf, help="runs at a time")
+    parser.add_argument("--drain-seconds", type=float, required=True, help="how long runs may go on after a stop")
+    options = parser.parse_args()
+    worker = ProcessWorker(work_pool_name=options.pool, name=options.name, limit=options.limit)
+    try:
+        anyio.run(work, worker, options.pool, options.drain_seconds)
+    except Exception as error:
+        refused = refusal(error)
+        if not refused:
+            raise
+        sys.exit(f"the server refuses this worker ({refused.response.status_code}): is PREFECT_API_AUTH_STRING right?")
+
+
+def refusal(error: BaseException | None) -> httpx.HTTPStatusError | None:
+    """The answer of the server that is behind an error."""
+    if error is None or isinstance(error, httpx.HTTPStatusError):
+        return error
+    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else [error.__cause__]
+    return next(filter(None, map(refusal, inner)), None)
+
+
+async def work(worker: ProcessWorker, pool: str, drain_seconds: float) -> None:
+    """Poll and report until SIGTERM or SIGINT; return when nothing is in flight any more."""
+    polling = Polling(worker, pool)
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with anyio.create_task_group() as whole, worker:
+            async with anyio.create_task_group() as loops:
+                loops.start_soon(every, get_current_settings().worker.query_seconds, polling)
+                loops.start_soon(every, worker.heartbeat_interval_seconds, worker.sync_with_backend)
+                await anext(aiter(signals))
+                loops.cancel_scope.cancel()
+            notify("STOPPING=1")
+            await drain(worker, drain_seconds)
+            if in_flight(worker):  # these did not hear that they are cancelled
+                whole.cancel_scope.cancel()
+
+
+class Polling:
+    """Takes what is due; first of all, looks after what an earlier process left."""
+
+    def __init__(self, worker: ProcessWorker, pool: str) -> None:
+        self._worker = worker
+        self._pool = pool
+        self._ready = False
+
+    async def __call__(self) -> None:
+        """Raises httpx.HTTPError."""
+        if not self._ready:
+            await take_over(self._worker, self._pool)
+        await self._worker.get_and_submit_flow_runs()
+        if not self._ready:
+            self._ready = True
+            notify("READY=1")
+
+
+async def every(seconds: float, call: Callable[[], Awaitable[object]]) -> None:
+    """Call again and again. A server that is away is waited for, a refusal is raised."""
+    away = False
+    while True:
+        try:
+            with anyio.fail_after(PATIENCE):
+                await call()
+        except (httpx.HTTPError, TimeoutError) as error:
+            if isinstance(error, httpx.HTTPStatusError) and not error.response.is_server_error:
+                raise
+            if not away:
+                log.warning("The server is away (%s); it is tried again", type(error).__name__)
+            away = True
+        else:
+            if away:
+                log.warning("The server is back")
+            away = False
+        notify("WATCHDOG=1")
+        await anyio.sleep(seconds)
+
+
+async def take_over(worker: ProcessWorker, pool: str) -> None:
+    """End what died with an earlier process of this name: systemd leaves nothing of it alive."""
+    unfinished = FlowRunFilterState(
+        operator="or_",
+        type=FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]),
+        name=FlowRunFilterStateName(any_=["AwaitingRetry"]),
+    )
+    found: list[FlowRun] = []
+    while len(found) % PAGE == 0:
+        page = await worker.client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(state=unfinished),
+            work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[pool])),
+            sort=FlowRunSort.ID_DESC,
+            limit=PAGE,
+            offset=len(found),
+        )
+        if not page:
+            break
+        found += page
+    for run in found:
+        state = after_death(run) if run.labels.get("prefect.worker.name") == worker.name else None
+        if state:
+            log.warning("%s was left by an earlier worker: it is %s now", run.name, state.name)
+            await worker.client.set_flow_run_state(run.id, state)
+
+
+def after_death(run: FlowRun) -> State | None:
+    """What becomes of a run whose worker has died; None for one that waits for a worker, whichever it is."""
+    match run.state_type:
+        case StateType.PENDING:
+            return Scheduled(message="Its worker died before it began.")
+        case StateType.RUNNING:
+            return Crashed(message="Its worker died, and the run with it.")
+        case StateType.CANCELLING:
+            return Cancelled(message="Its worker died while it was being cancelled.")
+        case StateType.SCHEDULED if run.empirical_policy.retry_type == "in_process":
+            return Crashed(message="Its worker died, and the run with it, while it waited for a retry.")
+    return None
+
+
+async def drain(worker: ProcessWorker, seconds: float) -> None:
+    """Let the runs in flight finish, and cancel those that take longer."""
+    if running := in_flight(worker):
+        log.warning("Stopping: runs in flight may finish within %.0f s: %s", seconds, len(running))
+    with anyio.move_on_after(seconds):
+        await landed(worker)
+    late = in_flight(worker)
+    with anyio.move_on_after(CANCELLATION if late else 0), suppress(httpx.HTTPError):
+        for run in late:
+            message = f"Its worker stopped, and waited for {seconds:.0f} s."
+            await worker.client.set_flow_run_state(run, Cancelling(message=message))
+        await landed(worker)
+
+
+def in_flight(worker: ProcessWorker) -> list[UUID]:
+    """The runs that have a slot of the worker."""
+    return worker.limiter.statistics().borrowers
+
+
+async def landed(worker: ProcessWorker) -> None:
+    """Return when no run is in flight."""
+    while in_flight(worker):
+        await anyio.sleep(0.2)
+
+
+def notify(state: str) -> None:
+    """Tell systemd, as sd_notify(3) has it."""
+    if address := os.environ.get("NOTIFY_SOCKET"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+            systemd.connect(address.replace("@", "\0", 1))
+            systemd.send(state.encode())
+
+
+if __name__ == "__main__":
+    main()

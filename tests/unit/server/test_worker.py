@@ -1,0 +1,184 @@
+"""The worker of a process pool: a stop, a restart and a server that is away lose no run."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from asking import ask
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import Pending, Running
+
+PROGRAM = Path(__file__).parents[3] / "systemd/prefect_worker.py"
+FLOW = '''
+import time
+from pathlib import Path
+
+from prefect import flow
+
+
+@flow
+def wait(file: str, seconds: float = 60):
+    """Says that it has begun, and ends when the file is gone."""
+    Path(file).write_text("begun")
+    end = time.monotonic() + seconds
+    while Path(file).exists() and time.monotonic() < end:
+        time.sleep(0.1)
+'''
+
+
+def until(true: Callable[[], object], seconds: float = 60) -> None:
+    """Wait for a condition."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.2)
+
+
+class Pool:
+    """A pool with one deployment, and its worker as systemd would run it."""
+
+    def __init__(self, name: str, server, folder: Path) -> None:
+        self.name, self.folder = name, folder
+        (folder / "flow.py").write_text(FLOW)
+        ask("create_work_pool", WorkPoolCreate(name=name, type="process"))
+        flow = ask("create_flow_from_name", name)
+        self.deployment = ask(
+            "create_deployment",
+            flow,
+            "wait",
+            entrypoint="flow.py:wait",
+            work_pool_name=name,
+            work_queue_name="default",
+            job_variables={"command": f"{sys.executable} -m prefect.engine"},
+            pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(folder)}}],
+        )
+        self._systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._systemd.bind(str(folder / "notify"))
+        self._systemd.setblocking(False)
+        self.told: list[str] = []
+        self._environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")} | {
+            "PREFECT_HOME": str(folder / "home"),
+            "PREFECT_API_URL": server.url,
+            "PREFECT_API_AUTH_STRING": server.auth,
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+            "NOTIFY_SOCKET": str(folder / "notify"),
+        }
+        self.processes: list[subprocess.Popen] = []
+
+    def start(self, drain: float = 30, **environment: str) -> subprocess.Popen:
+        """Start its worker."""
+        command = [sys.executable, PROGRAM, "--pool", self.name, "--name", f"here-{self.name}"]
+        with (self.folder / "log").open("a") as log:
+            process = subprocess.Popen(
+                [*map(str, command), "--drain-seconds", str(drain)],
+                env=self._environment | environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self.processes.append(process)
+        return process
+
+    def heard(self, word: str) -> bool:
+        """Whether systemd was told this."""
+        while True:
+            try:
+                self.told.append(self._systemd.recv(100).decode())
+            except BlockingIOError:
+                return word in self.told
+
+    def run(self, **parameters) -> tuple[UUID, Path]:
+        """A run that goes on until its file is removed."""
+        file = self.folder / f"run-{time.monotonic_ns()}"
+        run = ask("create_flow_run_from_deployment", self.deployment, parameters={"file": str(file)} | parameters)
+        return run.id, file
+
+    @property
+    def log(self) -> str:
+        """What the workers have said."""
+        return (self.folder / "log").read_text()
+
+
+@pytest.fixture
+def pool(prefect_server, settings, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Pool]:
+    pool = Pool(f"pool-{abs(hash(request.node.name)) % 10**8}", prefect_server, tmp_path)
+    yield pool
+    for process in pool.processes:
+        process.kill()
+        process.wait()
+
+
+def state(run: UUID) -> str:
+    found: FlowRun = ask("read_flow_run", run)
+    return found.state.name
+
+
+def test_a_stop_lets_runs_finish_and_takes_no_more(pool: Pool) -> None:
+    worker = pool.start()
+    until(lambda: pool.heard("READY=1"))
+    run, file = pool.run()
+    until(file.exists)
+    worker.send_signal(signal.SIGTERM)
+    until(lambda: pool.heard("STOPPING=1"))
+    later, _ = pool.run()
+    assert worker.poll() is None
+    file.unlink()
+    assert worker.wait(30) == 0
+    assert (state(run), state(later)) == ("Completed", "Scheduled")
+
+
+def test_what_takes_longer_is_cancelled(pool: Pool) -> None:
+    worker = pool.start(drain=1)
+    until(lambda: pool.heard("READY=1"))
+    run, file = pool.run()
+    until(file.exists)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(60) == 0
+    assert state(run) == "Cancelled"
+
+
+def test_what_a_killed_worker_left_is_crashed_or_scheduled_again(pool: Pool) -> None:
+    killed = pool.start()
+    until(lambda: pool.heard("READY=1"))
+    run, file = pool.run()
+    until(file.exists)
+    killed.kill()
+    pending, _ = pool.run()
+    elsewhere, _ = pool.run()
+    own, other = {"prefect.worker.name": f"here-{pool.name}"}, {"prefect.worker.name": "another"}
+    for each, labels in ((pending, own), (elsewhere, other)):
+        ask("set_flow_run_state", each, Pending())
+        ask("update_flow_run_labels", each, labels)
+    ask("set_flow_run_state", elsewhere, Running())
+    pool.told.clear()
+    pool.start()
+    until(lambda: pool.heard("READY=1"))
+    until(lambda: state(pending) in ("Running", "Completed"))
+    assert state(run) == "Crashed"
+    assert state(elsewhere) == "Running"
+    assert ask("read_flow_run", pending).run_count == 1
+
+
+def test_a_server_that_is_away_is_waited_for(pool: Pool, prefect_server) -> None:
+    away = pool.start(PREFECT_API_URL="http://127.0.0.1:9/api")
+    until(lambda: "The server is away" in pool.log)
+    until(lambda: pool.told.count("WATCHDOG=1") > 3 or pool.heard("-"))
+    assert away.poll() is None
+    assert not pool.heard("READY=1")
+    away.send_signal(signal.SIGTERM)
+    assert away.wait(30) == 0
+
+
+def test_a_refusal_ends_it_with_one_line(pool: Pool) -> None:
+    worker = pool.start(PREFECT_API_AUTH_STRING="admin:wrong")
+    assert worker.wait(60) == 1
+    assert "the server refuses this worker (401): is PREFECT_API_AUTH_STRING right?" in pool.log
+    assert "Traceback" not in pool.log
