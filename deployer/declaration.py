@@ -36,6 +36,11 @@ REFUSED_JOB_VARIABLES = {
     "command": "the platform sets it to the Python of the project's environment: remove it",
     "working_dir": "the platform sets it to the release's folder: remove it",
 }
+# Without them, what a run logs would reach neither the journal nor the server.
+REFUSED_ENVIRONMENT = dict.fromkeys(
+    ("PYTHONPATH", "PREFECT_LOGGING_SETTINGS_PATH", "PREFECT_LOGGING_CONFIG_PATH"),
+    "the platform sets it, so that logs reach the journal and the server: remove it",
+)
 
 
 @dataclass(frozen=True)
@@ -221,6 +226,10 @@ def _work_pool(document: Document, at: Location, model: DeploymentConfig) -> tup
             document.refuse((*where, "job_variables", name), reason)
     for error in validate(variables, schema):
         document.refuse((*where, "job_variables", *error.absolute_path), error.message)
+    env = variables.get("env")
+    for name in env if isinstance(env, dict) else ():
+        if name in REFUSED_ENVIRONMENT:
+            document.refuse((*where, "job_variables", "env", name), REFUSED_ENVIRONMENT[name])
     return model.work_pool.name or DEFAULT_POOL, model.work_pool.work_queue_name, variables
 
 

@@ -55,6 +55,11 @@ IN_DEPLOYMENT = {
         ":6: deployments[0].work_pool.job_variables.env.LEVEL: ",
         "not valid",
     ),
+    "environment of the platform": (
+        "work_pool:\n      job_variables: {env: {PYTHONPATH: lib}}",
+        ":6: deployments[0].work_pool.job_variables.env.PYTHONPATH: ",
+        "the platform sets it",
+    ),
     "schedules as text": ("schedules: daily", ":5: deployments[0].schedules: ", "must be a list"),
     "schedule as text": ("schedules: [daily]", ":5: deployments[0].schedules[0]: ", "must be a mapping"),
     "no kind": ("schedules: [{timezone: UTC}]", ":5: deployments[0].schedules[0]: ", "exactly one of"),
