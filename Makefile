@@ -96,8 +96,9 @@ run: .venv/.complete vault ## Run a deployment and follow it: FLOW=<flow>/<deplo
 env: .venv/.complete vault ## The PREFECT_* settings of ENV, for: eval "$(make -s env)"
 	@mkdir -p $(STATE_DIR); $(playbook) ansible/env.yml >/dev/null && cat $(STATE_DIR)/prefect.env
 
-status: .venv/.complete vault ## Units, certificate, disk and last runs
-	@mkdir -p $(STATE_DIR); $(playbook) ansible/status.yml >/dev/null && cat $(STATE_DIR)/status
+status: .venv/.complete vault ## What runs, what is full, what ran, and what is wrong: fails if something is
+	@mkdir -p $(STATE_DIR); $(prefect_env); $(playbook) ansible/status.yml >/dev/null 2>&1 || true; \
+	  python -m status $(STATE_DIR)/status.json
 
 logs: .venv/.complete vault ## The journal of a unit: UNIT=prefect-server
 	@test -n "$(UNIT)" || { echo "Say which: make logs UNIT=prefect-server (or prefect-worker@default, nginx, ...)"; exit 1; }

@@ -17,6 +17,8 @@ MOST_EXPOSED = {"nginx.service": 3.0, "prefect-server.service": 3.0, "prefect-wo
 
 def place_of(name: str) -> str:
     """Where a role puts what it renders; of a pool's units, those of the pool `default`."""
+    if name == "service.conf":
+        return f"{OWN_UNITS}/service.d/notify.conf"
     if name.endswith(".conf"):
         unit, of_pool, _ = name.removesuffix(".conf").removesuffix(".service").partition("@")
         return f"{OWN_UNITS}/{unit}{'@default' if of_pool else ''}.service.d/{name}"
@@ -28,7 +30,7 @@ def host(rendered: dict[str, dict[str, str]], tmp_path_factory: pytest.TempPathF
     """A root folder that has the units where the roles put them, systemd's own, and a stand-in for each program."""
     root = tmp_path_factory.mktemp("host")
     shutil.copytree(Path("/", SYSTEM_UNITS), root / SYSTEM_UNITS, symlinks=True)
-    drop_ins = [name for name in NAMES if "@" in name and name.endswith(".conf")]
+    drop_ins = ["service.conf", *(name for name in NAMES if "@" in name and name.endswith(".conf"))]
     texts = {name: rendered["letsencrypt"][f"systemd/{name}"] for name in UNITS + drop_ins}
     texts["nginx.service.conf"] = rendered["letsencrypt"]["nginx/nginx.service.conf"]
     for name, text in texts.items():

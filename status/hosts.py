@@ -1,0 +1,63 @@
+"""Units, failures, disks and releases of a host."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from status.report import Report, age, size
+
+
+def tell(report: Report, host: str, seen: dict[str, Any] | None) -> None:
+    """What ansible/status.yml saw there; None where it could not look."""
+    report.title(host)
+    if seen is None:
+        report.line("cannot be reached", f"{host} cannot be reached: make provision ENV=… says why")
+        return
+    report.line(f"{'UNIT':34} {'STATE':20} {'SINCE':>8} {'MEMORY':>7} {'RESTARTS':>9}")
+    shown = set()
+    for unit in units(seen["units"]):
+        name, state = unit["Id"], f"{unit['ActiveState']} ({unit['SubState']})"
+        shown.add(name)
+        wrong = None if unit["ActiveState"] == "active" else f"{name} is {state} on {host}: make logs UNIT={name}"
+        figures = f"{age(since(unit)):>8} {size(unit.get('MemoryCurrent', '')):>7} {unit.get('NRestarts', '-'):>9}"
+        report.line(f"{name:34} {state:20} {figures}", wrong)
+    for name in (line.split()[0] for line in seen["failed"]):
+        if name not in shown:
+            report.line(f"{name:34} failed", f"{name} has failed on {host}: make logs UNIT={name}")
+    report.line("")
+    for disk in disks(seen["disks"]):
+        report.line(f"{disk.path:34} {disk.used} of {size(disk.size)} used, {disk.inodes} of its inodes")
+    if seen["releases"]:
+        *before, last = seen["releases"]
+        report.line(f"{'release':34} {last}; kept before it: {', '.join(reversed(before)) or 'none'}")
+
+
+def units(shown: str) -> Iterator[dict[str, str]]:
+    """The properties of each unit that `systemctl show` shows."""
+    for block in shown.split("\n\n"):
+        yield dict(line.split("=", 1) for line in block.splitlines())
+
+
+def since(unit: dict[str, str]) -> datetime | None:
+    """When a unit came into its state."""
+    entered = unit["ActiveEnterTimestamp" if unit["ActiveState"] == "active" else "InactiveEnterTimestamp"]
+    return datetime.fromtimestamp(int(entered[1:]), UTC) if entered else None
+
+
+class Disk(NamedTuple):
+    """A line of `df`."""
+
+    path: str
+    size: str
+    free: str
+    used: str
+    inodes: str
+
+
+def disks(lines: list[str]) -> Iterator[Disk]:
+    """Each disk once, by the first path that it is mounted at."""
+    seen = set()
+    for disk in (Disk(*line.split()) for line in lines[1:]):
+        if (disk.size, disk.free) not in seen:
+            seen.add((disk.size, disk.free))
+            yield disk

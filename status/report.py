@@ -1,0 +1,52 @@
+"""Lines to read, and among them what is wrong."""
+
+from datetime import UTC, datetime
+
+NOW = datetime.now(UTC)
+
+
+class Report:
+    """Prints as it goes; remembers what is wrong, and repeats it at the end."""
+
+    def __init__(self) -> None:
+        self.wrong: list[str] = []
+
+    def title(self, text: str) -> None:
+        """The head of a section."""
+        print(f"\n{text}")
+
+    def line(self, text: str, wrong: str | None = None) -> None:
+        """A line; with `wrong`, one that stands out, and what to do about it."""
+        print(f"{'!' if wrong else ' '} {text}".rstrip())
+        if wrong:
+            self.wrong.append(wrong)
+
+    def end(self) -> int:
+        """The verdict, and the exit code that goes with it."""
+        self.title("Wrong:" if self.wrong else "All is well.")
+        for wrong in self.wrong:
+            print(f"  {wrong}")
+        return 1 if self.wrong else 0
+
+
+def age(moment: datetime | None) -> str:
+    """How long ago, in the largest unit that tells: `3 d`, `5 h`, `12 min`, `40 s`."""
+    if moment is None:
+        return "-"
+    seconds = max(int((NOW - moment).total_seconds()), 0)
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
+
+
+def size(number: str) -> str:
+    """Bytes, in the largest unit that tells; `-` for what systemd does not count."""
+    if not number.isdigit() or int(number) >= 2**63:
+        return "-"
+    amount = float(number)
+    for unit in ("B", "K", "M", "G"):
+        if amount < 1024:
+            return f"{amount:.0f}{unit}"
+        amount /= 1024
+    return f"{amount:.1f}T"

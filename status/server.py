@@ -1,0 +1,73 @@
+"""Health, workers and runs, as the server knows them."""
+
+import ssl
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+
+from status.report import NOW, Report, age
+
+STARTED = ("PENDING", "RUNNING", "COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+
+
+def tell(report: Report, url: str, login: str, ca: str) -> None:
+    """Ask the server; that it does not answer is told too."""
+    context = ssl.create_default_context(cafile=ca)
+    try:
+        with httpx.Client(base_url=url, auth=tuple(login.split(":", 1)), verify=context, timeout=30) as api:
+            report.line(
+                f"Server: Prefect {_answer(api.get('/admin/version'))}, {_answer(api.get('/ready'))['message']}"
+            )
+            workers(report, api)
+            report.title("Runs of the last 24 hours")
+            runs(report, api)
+    except (httpx.HTTPError, ValueError) as error:
+        report.line(f"Server: {error}", f"{url} does not answer as it should ({error}): make logs UNIT=prefect-server")
+
+
+def workers(report: Report, api: httpx.Client) -> None:
+    """Who polls each pool."""
+    for pool in _ask(api, "/work_pools/filter"):
+        name, found = pool["name"], _ask(api, f"/work_pools/{pool['name']}/workers/filter")
+        online = [worker["name"] for worker in found if worker["status"] == "ONLINE"]
+        paused = " (paused)" if pool["is_paused"] else ""
+        wrong = None if online else f"no worker polls the pool {name}: make logs UNIT=prefect-worker@{name}"
+        report.line(f"Pool {name}{paused}: workers online: {', '.join(online) or 'none'}", wrong)
+
+
+def runs(report: Report, api: httpx.Client) -> None:
+    """How many of which state, which of them wait too long, and the last ones."""
+
+    def count(*types: str, name: str | None = None, **times: dict[str, str]) -> int:
+        state = {"name": {"any_": [name]}} if name else {"type": {"any_": types}}
+        return _ask(api, "/flow_runs/count", flow_runs={"state": state, **times})
+
+    def ago(**long: int) -> str:
+        return (NOW - timedelta(**long)).isoformat()
+
+    lately = {"start_time": {"after_": ago(days=1)}}
+    report.line("  ".join(f"{state.capitalize()} {count(state, **lately)}" for state in STARTED))
+    waiting = {"expected_start_time": {"before_": ago(minutes=10)}}
+    for what, number in {
+        "late": count(name="Late"),
+        "Pending for more than 10 minutes": count("PENDING", **waiting),
+        "Cancelling for more than 10 minutes": count("CANCELLING", **waiting),
+        "Running for more than a day": count("RUNNING", start_time={"before_": ago(days=1)}),
+    }.items():
+        if number:
+            report.line(
+                f"{what}: {number}", f"{number} of the runs {'is' if number == 1 else 'are'} {what}: docs/monitoring.md"
+            )
+    started = {"state": {"type": {"any_": STARTED}}}
+    for run in _ask(api, "/flow_runs/filter", sort="START_TIME_DESC", limit=5, flow_runs=started):
+        when = age(datetime.fromisoformat(run["start_time"])) + " ago" if run["start_time"] else ""
+        report.line(f"{run['id']} {run['name'][:28]:28} {run['state_type']:10} {when:>10}")
+
+
+def _ask(api: httpx.Client, path: str, **question: Any) -> Any:
+    return _answer(api.post(path, json=question))
+
+
+def _answer(response: httpx.Response) -> Any:
+    return response.raise_for_status().json()

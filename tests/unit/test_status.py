@@ -1,0 +1,73 @@
+"""What `make status` makes of what it saw."""
+
+from datetime import timedelta
+
+import pytest
+
+from status import hosts
+from status.report import NOW, Report, age, size
+
+UNITS = """\
+Id=prefect-server.service
+ActiveState=active
+SubState=running
+ActiveEnterTimestamp=@1700000000
+InactiveEnterTimestamp=
+MemoryCurrent=314572800
+NRestarts=2
+
+Id=certbot.timer
+ActiveState=failed
+SubState=failed
+ActiveEnterTimestamp=
+InactiveEnterTimestamp=@1700000000"""
+SEEN = {
+    "units": UNITS,
+    "failed": ["certbot.timer loaded failed failed Run certbot", "backup.service loaded failed failed Backup"],
+    "disks": [
+        "Mounted on 1B-blocks Avail Use% IUse%",
+        "/ 1099511627776 549755813888 50% 7%",
+        "/etc/hosts 1099511627776 549755813888 50% 7%",
+    ],
+    "releases": ["a1", "b2", "c3"],
+}
+
+
+@pytest.fixture
+def report() -> Report:
+    """An empty one."""
+    return Report()
+
+
+def test_a_host_on_a_screen(report: Report, capsys: pytest.CaptureFixture[str]) -> None:
+    hosts.tell(report, "one", SEEN)
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 100
+    assert "300M         2" in text
+    assert text.count("50% of 1.0T used, 7% of its inodes") == 1
+    assert "c3; kept before it: b2, a1" in text
+
+
+def test_each_thing_that_is_wrong_is_said_once(report: Report, capsys: pytest.CaptureFixture[str]) -> None:
+    hosts.tell(report, "one", SEEN)
+    hosts.tell(report, "two", None)
+    assert [wrong.split()[0] for wrong in report.wrong] == ["certbot.timer", "backup.service", "two"]
+    assert report.end() == 1
+    assert "make logs UNIT=backup.service" in capsys.readouterr().out
+
+
+def test_all_is_well(report: Report, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report.end() == 0
+    assert "All is well." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("ago", "text"), [(3, "3 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (86400 * 3, "3 d"), (-5, "0 s")]
+)
+def test_ages(ago: int, text: str) -> None:
+    assert age(NOW - timedelta(seconds=ago)) == text
+
+
+@pytest.mark.parametrize(("number", "text"), [("0", "0B"), ("2048", "2K"), ("[not set]", "-"), (str(2**64 - 1), "-")])
+def test_sizes(number: str, text: str) -> None:
+    assert size(number) == text
