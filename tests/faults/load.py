@@ -1,0 +1,134 @@
+"""A steady load of short runs, and what became of each of them."""
+
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.schedules import IntervalSchedule
+from testinfra.host import Host
+from waiting import until
+
+FLOW = Path(__file__).with_name("pulse.py")
+FOLDER = "/var/lib/prefect-worker/default/faults"
+EVERY = 3  # seconds between two runs of the load, which two processors can do
+SLOTS = 20  # seconds between two runs of the schedule
+# Automations need up to a few minutes for what nobody reports
+SETTLED_WITHIN = 420
+
+
+class Load:
+    """Runs of one deployment: on a schedule the whole time, and triggered while `steady()`."""
+
+    def __init__(self, client: SyncPrefectClient, host: Host, python: str) -> None:
+        self._client = client
+        host.check_output("install -d -o prefect-worker-default %s", FOLDER)
+        host.run_expect([0], f"cat > {FOLDER}/pulse.py <<'END'\n{FLOW.read_text()}\nEND")
+        flow = client.create_flow_from_name("pulse")
+        self.deployment = client.create_deployment(
+            flow,
+            "faults",
+            entrypoint="pulse.py:pulse",
+            work_pool_name="default",
+            work_queue_name="default",
+            job_variables={"command": f"{python} -m prefect.engine"},
+            pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": FOLDER}}],
+            schedules=[DeploymentScheduleCreate(schedule=IntervalSchedule(interval=timedelta(seconds=SLOTS)))],
+            tags=["faults"],
+        )
+        self.since = datetime.now(UTC)
+        self.triggered: list[UUID] = []
+        self.refused = 0
+
+    def trigger(self, **parameters: Any) -> UUID:
+        """Start one run; what the server does not answer is asked again, for the same run."""
+        key = str(uuid.uuid4())
+
+        def ask() -> UUID | None:
+            try:
+                return self._client.create_flow_run_from_deployment(
+                    self.deployment, parameters=parameters, idempotency_key=key, tags=["faults"]
+                ).id
+            except httpx.HTTPError:
+                self.refused += 1
+                return None
+
+        run = until(ask, within=180, what="the server takes a run")
+        self.triggered.append(run)
+        return run
+
+    @contextmanager
+    def steady(self, runs: int = 12) -> Iterator["Load"]:
+        """This many runs, one after the other, around what is done meanwhile; afterwards all of them are triggered."""
+        failed: list[BaseException] = []
+
+        def trigger() -> None:
+            try:
+                for _ in range(runs):
+                    self.trigger()
+                    time.sleep(EVERY)  # the load's own pace
+            except BaseException as error:  # told to the test
+                failed.append(error)
+
+        thread = threading.Thread(target=trigger, daemon=True)
+        thread.start()
+        yield self
+        thread.join()
+        if failed:
+            raise failed[0]
+
+    def read(self) -> list[FlowRun]:
+        """All that should have begun by now; raises httpx.HTTPError."""
+        found: list[FlowRun] = []
+        ours = DeploymentFilter(id=DeploymentFilterId(any_=[self.deployment]))
+        while len(found) % 200 == 0:
+            page = self._client.read_flow_runs(deployment_filter=ours, limit=200, offset=len(found), sort="ID_DESC")
+            if not page:
+                break
+            found += page
+        now = datetime.now(UTC)
+        return [run for run in found if run.expected_start_time and run.expected_start_time <= now]
+
+    def state(self, run: UUID) -> State | None:
+        """The state of a run, or None while the server does not answer."""
+        try:
+            return self._client.read_flow_run(run).state
+        except httpx.HTTPError:
+            return None
+
+    def settle(self) -> Counter[str]:
+        """Wait until nothing is unfinished any more, and count the states; every slot of the schedule had its run."""
+        end = datetime.now(UTC)
+
+        def over() -> list[FlowRun]:
+            try:
+                runs = [run for run in self.read() if run.expected_start_time <= end]
+            except httpx.HTTPError:
+                return []
+            return runs if all(run.state.is_final() for run in runs) else []
+
+        runs = until(over, within=SETTLED_WITHIN, what="every run reaches a final state")
+        known = {run.id for run in runs}
+        missing = [run for run in self.triggered if run not in known]
+        assert not missing, f"{len(missing)} triggered runs are gone"
+        slots = sorted(run.expected_start_time for run in runs if run.auto_scheduled)
+        gaps = [pair for pair in pairwise(slots) if pair[1] - pair[0] > timedelta(seconds=1.5 * SLOTS)]
+        assert not gaps, f"slots of the schedule had no run: {gaps}"
+        return Counter(run.state.name for run in runs)
+
+    def remove(self) -> None:
+        """Take it off the server."""
+        with get_client(sync_client=True) as client:
+            client.delete_flow(client.read_deployment(self.deployment).flow_id)
