@@ -161,8 +161,15 @@ test: ## Everything, on a lab of its own: lint, unit tests, the platform from no
 	@$(MAKE) tools
 	@$(MAKE) --jobs=2 lint-and-unit test-lab
 
+# The checker of Prometheus' rules, out of a package whose service nobody wants here.
+.cache/promtool:
+	@mkdir -p .cache/tools && cd .cache/tools && apt-get -qq download prometheus 2>/dev/null && \
+	  dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool && mv usr/bin/promtool ../promtool || \
+	  { echo "The tests need Prometheus' promtool: put it at .cache/promtool"; exit 1; }
+	@rm -r .cache/tools
+
 # Programs the tests use: nginx and systemd read the templates, Chromium (or Google Chrome, by its name) opens the UI.
-tools: .venv/.complete
+tools: .venv/.complete .cache/promtool
 	@command -v chromium >/dev/null || ! chrome=$$(command -v google-chrome) || ln -sf "$$chrome" .venv/bin/chromium
 	@missing=; for tool in nginx:nginx-light systemd-analyze:systemd chromium:chromium certutil:libnss3-tools; do \
 	  command -v "$${tool%:*}" >/dev/null || missing="$$missing $${tool#*:}"; done; \

@@ -1,0 +1,62 @@
+"""Removes environments that nothing needs any more: `prune.py /opt/prefect`.
+
+Needed is what a unit, a kept release or a living process names; of the platform's own environments also the one before,
+to go back to; and whatever is younger than a week, as it may be about to be used.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+UNITS, PROCESSES = Path("/etc/systemd/system"), Path("/proc")
+WEEK = 7 * 86400
+# Environments of the platform, of which the last two are kept.
+OWN = ("server", "uv", "worker")
+
+
+def texts(root: Path, units: Path, processes: Path) -> Iterator[str]:
+    """All that may name an environment."""
+    files = [*units.glob("*.service"), *units.glob("*.service.d/*.conf")]
+    files += root.glob("flows/releases/*/.manifest.json")
+    for file in files:
+        yield file.read_text(errors="replace")
+    for process in processes.glob("[0-9]*"):
+        try:
+            yield (process / "cmdline").read_text(errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended
+
+
+def born(environment: Path) -> float:
+    """When it was completed, or last touched by whoever is building it."""
+    return max(path.stat().st_mtime for path in (environment, environment / ".complete") if path.exists())
+
+
+def unneeded(root: Path, units: Path = UNITS, processes: Path = PROCESSES) -> list[Path]:
+    """The environments that may go."""
+    named = re.compile(rf"{re.escape(str(root))}/envs/([\w.-]+)")
+    needed = {name for text in texts(root, units, processes) for name in named.findall(text)}
+    environments = sorted((path for path in (root / "envs").iterdir() if path.is_dir()), key=born, reverse=True)
+    for own in OWN:
+        needed |= {path.name for path in [path for path in environments if path.name.startswith(f"{own}-")][:2]}
+    return [path for path in environments if path.name not in needed and born(path) < time.time() - WEEK]
+
+
+def main(root: Path) -> None:
+    """Remove them, and then what uv's cache shared with them."""
+    gone = unneeded(root)
+    for environment in gone:
+        print(f"Removed {environment}: no unit, no kept release and no process needs it.")
+        shutil.rmtree(environment)
+        environment.with_name(f"{environment.name}.txt").unlink(missing_ok=True)
+    if gone:
+        uv = max((root / "envs").glob("uv-*/bin/uv"), key=lambda path: path.stat().st_mtime)
+        subprocess.run([uv, "cache", "clean", "--quiet"], check=True)  # noqa: S603
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,64 @@
+"""Nothing that is or may be in use is removed, and nothing else stays."""
+
+import importlib.util
+import os
+import time
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+FILE = Path(__file__).parents[2] / "ansible/roles/prefect/files/prune.py"
+OLD = time.time() - 30 * 86400
+
+
+@pytest.fixture(scope="module")
+def prune() -> ModuleType:
+    """The module."""
+    spec = importlib.util.spec_from_file_location("prune", FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A host: environments of a month ago, each a minute younger than the one before."""
+    names = ["uv-1", "worker-1", "worker-2", "worker-3", "worker-4", "shop-1", "shop-2", "shop-3", "shop-4"]
+    for minute, name in enumerate(names):
+        environment(tmp_path, name, OLD + 60 * minute)
+    for folder in ("units/x.service.d", "proc/17", "proc/18", "flows/releases/r1"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "units/prefect-worker@.service").write_text(f"ExecStart={tmp_path}/envs/worker-1/bin/prefect worker")
+    (tmp_path / "flows/releases/r1/.manifest.json").write_text(
+        f'{{"command": "{tmp_path}/envs/shop-1/bin/python -m x"}}'
+    )
+    (tmp_path / "proc/17/cmdline").write_text(f"{tmp_path}/envs/shop-2/bin/python\0-m\0prefect.engine\0")
+    return tmp_path
+
+
+def environment(root: Path, name: str, born: float) -> None:
+    folder = root / "envs" / name
+    folder.mkdir(parents=True)
+    for path in (folder / ".complete", folder):
+        path.touch()
+        os.utime(path, (born, born))
+
+
+def names(prune: ModuleType, root: Path) -> set[str]:
+    return {path.name for path in prune.unneeded(root, root / "units", root / "proc")}
+
+
+def test_what_nothing_names_goes(prune: ModuleType, root: Path) -> None:
+    assert names(prune, root) == {"worker-2", "shop-3", "shop-4"}
+
+
+def test_what_is_young_stays(prune: ModuleType, root: Path) -> None:
+    environment(root, "shop-5", time.time() - 3600)
+    assert "shop-5" not in names(prune, root)
+
+
+def test_a_half_built_one_goes_in_the_end(prune: ModuleType, root: Path) -> None:
+    (root / "envs/shop-4/.complete").unlink()
+    os.utime(root / "envs/shop-4", (OLD, OLD))
+    assert "shop-4" in names(prune, root)
