@@ -2,11 +2,13 @@
 
 import os
 import re
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 
 import pytest
 from lab import make
 from prefect.client.schemas.objects import FlowRun
+from testinfra.host import Host
 
 
 def test_status_is_one_screen(finished: Callable[[str], FlowRun]) -> None:
@@ -15,9 +17,29 @@ def test_status_is_one_screen(finished: Callable[[str], FlowRun]) -> None:
     for unit in ("prefect-server.service", "prefect-worker@default.service", "nginx.service", "certbot.timer"):
         assert re.search(rf"{re.escape(unit)} +active", status)
     assert re.search(r"Certificate: \d+ days left", status)
-    assert re.search(r"^ +/ .* \d+%$", status, re.MULTILINE)
+    assert re.search(r"^ +/ +\d+% of \S+ used, \d+% of its inodes$", status, re.MULTILINE)
+    assert re.search(r"Pool default: workers online: \S+-default", status)
+    assert re.search(r"Completed [1-9]", status)
     assert re.search(rf"{run.id}.*{run.name}.*COMPLETED", status)
     assert "SCHEDULED" not in status, "what is yet to come is no last run"
+    assert status.endswith("\nAll is well.\n")
+    assert len(status.splitlines()) <= 40
+    assert max(map(len, status.splitlines())) <= 100
+
+
+@pytest.fixture
+def failed_unit(host: Host) -> Iterator[str]:
+    """A unit that has failed."""
+    host.run("systemd-run --quiet --wait --unit try-it /bin/false")
+    yield "try-it.service"
+    host.run("systemctl stop notify@try-it.service.service")
+    host.run("systemctl reset-failed try-it")
+
+
+def test_status_fails_and_says_what_is_wrong(failed_unit: str) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as failure:
+        make("status")
+    assert re.search(rf"Wrong:\n +{failed_unit} has failed on .*: make logs UNIT={failed_unit}", failure.value.stdout)
 
 
 @pytest.mark.parametrize("unit", ["prefect-server", "prefect-worker@default"])
