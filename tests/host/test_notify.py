@@ -64,9 +64,9 @@ def test_no_unit_of_the_platform_fails_silently(host: Host) -> None:
 
 
 def test_the_addresses_are_for_root_alone(host: Host) -> None:
-    file = host.file("/etc/prefect/apprise.conf")
+    file = host.file("/etc/prefect/notify.env")
     assert (file.user, file.mode) == ("root", 0o600)
-    (address,) = file.content_string.split()
+    (address,) = re.findall(r"^APPRISE_URLS='(\S+)'$", file.content_string)
     assert address not in host.check_output("systemctl cat notify@.service")
 
 
