@@ -104,6 +104,15 @@ logs: .venv/.complete vault ## The journal of a unit: UNIT=prefect-server
 	@test -n "$(UNIT)" || { echo "Say which: make logs UNIT=prefect-server (or prefect-worker@default, nginx, ...)"; exit 1; }
 	@ansible all $(ansible_options) -b -a 'journalctl --no-pager --lines 200 --unit $(UNIT)'
 
+backup: .venv/.complete vault ## Back the database up now: [TYPE=full]
+	@$(playbook) ansible/backup.yml
+
+restore: .venv/.complete vault ## The database of the last moment, or of TIME='2026-11-20 14:00:00+00': [OVERWRITE=1]
+	@$(playbook) ansible/restore.yml
+
+restore-drill: .venv/.complete vault ## Restore the last backup into a scratch cluster, check it, remove it
+	@$(playbook) ansible/restore_drill.yml
+
 new-project: .venv/.complete ## A project of your own: NAME=sales TEMPLATE=db_dump|pipeline
 	@python -m templates.new_project -- "$${NAME:-}" "$${TEMPLATE:-}"
 
@@ -238,5 +247,5 @@ bench-deploy: .venv/.complete vault ## How long deploy.py takes for 100 projects
 	@uv pip sync --quiet --python .cache/envs/bench/bin/python --require-hashes $<
 	@touch $@
 
-.PHONY: bench bench-deploy help lock secrets provision plan-provision check plan deploy-flows rollback run env status logs new-project vault up lab ui down
+.PHONY: bench bench-deploy help lock secrets provision plan-provision check plan deploy-flows rollback run env status logs backup restore restore-drill new-project vault up lab ui down
 .PHONY: ci-vault ci-credentials test lint lint-and-unit test-unit test-lab lab-tests

@@ -1,4 +1,4 @@
-"""Units, failures, disks and releases of a host."""
+"""Units, failures, disks, backups and releases of a host."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -27,6 +27,9 @@ def tell(report: Report, host: str, seen: dict[str, Any] | None) -> None:
     report.line("")
     for disk in disks(seen["disks"]):
         report.line(f"{disk.path:34} {disk.used} of {size(disk.size)} used, {disk.inodes} of its inodes")
+    for line in seen["backups"]:
+        told = line.removeprefix("PROBLEM: ")
+        report.line(told, f"{told} on {host}: docs/backup.md" if told != line else None)
     if seen["releases"]:
         *before, last = seen["releases"]
         report.line(f"{'release':34} {last}; kept before it: {', '.join(reversed(before)) or 'none'}")

@@ -1,0 +1,98 @@
+#!/usr/bin/python3
+"""Tells how the backups are, in lines for people; fails if one is missing, too old or broken, or if changes pile up.
+
+Run as postgres. MAX_AGE_HOURS says how old the last backup may be.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+MAX_AGE_HOURS = float(os.environ.get("MAX_AGE_HOURS", "48"))
+DRILL = Path("/var/lib/pgbackrest-drill/last.json")
+ARCHIVER = """
+SELECT coalesce(extract(epoch FROM now() - last_archived_time)::bigint, -1),
+       coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false)
+FROM pg_stat_archiver
+"""
+PROBLEM = "PROBLEM: "
+
+
+def output(*command: str) -> str:
+    """What a command prints."""
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def age(seconds: float) -> str:
+    """An age in the largest unit that makes sense."""
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+def size(count: float) -> str:
+    """A number of bytes in the largest unit that makes sense."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def repositories() -> Iterator[str]:
+    """The last backup of each repository."""
+    [stanza] = json.loads(output("pgbackrest", "--stanza=prefect", "--output=json", "info"))
+    now = datetime.now(UTC).timestamp()
+    for repository in stanza["repo"]:
+        name = f"repository {repository['key']}"
+        backups = [each for each in stanza["backup"] if each["database"]["repo-key"] == repository["key"]]
+        if repository["status"]["code"] or not backups:
+            yield f"{PROBLEM}{name}: {repository['status']['message']}; make backup TYPE=full"
+            continue
+        last = backups[-1]
+        seconds = now - last["timestamp"]["stop"]
+        bad = seconds > MAX_AGE_HOURS * 3600 or last.get("error")
+        since = datetime.fromtimestamp(backups[0]["timestamp"]["stop"], UTC)
+        yield (
+            f"{PROBLEM if bad else ''}{name}: last backup {last['label']} ({last['type']}) {age(seconds)} ago, "
+            f"{size(last['info']['repository']['delta'])} of {size(last['info']['size'])}; "
+            f"{len(backups)} kept, any moment since {since:%Y-%m-%d %H:%M:%S}+00"
+            + (f"; flows {release}" if (release := last.get("annotation", {}).get("release")) else "")
+        )
+
+
+def archive() -> Iterator[str]:
+    """Whether changes get into the archive."""
+    psql = ("psql", "--no-psqlrc", "--tuples-only", "--no-align", "--field-separator= ", "--command", ARCHIVER)
+    seconds, failing = output(*psql, "postgres").split()
+    when = f"last segment {age(int(seconds))} ago" if int(seconds) >= 0 else "nothing yet"
+    yield f"{PROBLEM if failing == 't' else ''}archive: {when}{', the next one fails' if failing == 't' else ''}"
+
+
+def drill() -> Iterator[str]:
+    """How the last restore drill ended."""
+    if DRILL.exists():
+        last = json.loads(DRILL.read_text())
+        yield f"{'' if last['passed'] else PROBLEM}drill: {last['finished']} {last['message']}"
+    else:
+        yield "drill: none yet"
+
+
+def report() -> Iterator[str]:
+    """All lines. What cannot be looked at is a problem like the others."""
+    for part in (repositories, archive, drill):
+        try:
+            yield from part()
+        except subprocess.CalledProcessError as error:
+            yield f"{PROBLEM}{part.__name__}: {' '.join((error.stderr or error.stdout).split())}"
+
+
+if __name__ == "__main__":
+    lines = list(report())
+    print(*lines, sep="\n")
+    sys.exit(any(line.startswith(PROBLEM) for line in lines))

@@ -1,0 +1,121 @@
+#!/usr/bin/python3
+"""Restores the last backup of each repository into a scratch cluster, checks what is there, and removes it.
+
+Run as postgres, by pgbackrest-drill.service, with PostgreSQL's programs in PATH. How it ended is told, and kept in
+last.json of the unit's folder.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+FOLDER = Path(os.environ["STATE_DIRECTORY"])
+DATA = FOLDER / "data"
+LAST = FOLDER / "last.json"
+# The live cluster may have been written to after the last segment went to the archive.
+MOST_BEHIND = 3600
+# It must start with the settings that the archive was made with, or recovery stops; hot_standby=off waives that.
+SETTINGS = f"""
+listen_addresses = ''
+unix_socket_directories = '{FOLDER}'
+hot_standby = off
+shared_buffers = 64MB
+autovacuum = off
+fsync = off
+jit = off
+"""
+SUMMARY = """
+SELECT (SELECT version_num FROM alembic_version), (SELECT count(*) FROM flow_run),
+       (SELECT coalesce(extract(epoch FROM max(updated)), 0)::bigint FROM flow_run)
+"""
+
+
+class Failed(Exception):
+    """The drill has failed; says why in one line."""
+
+
+def run(*command: str | Path) -> str:
+    """What a command prints."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = " ".join((done.stderr or done.stdout).split())
+        raise Failed(f"{Path(command[0]).name}: {said[-500:]}")
+    return done.stdout
+
+
+def pgbackrest(*arguments: str) -> str:
+    """What pgBackRest prints."""
+    return run("pgbackrest", "--stanza=prefect", *arguments)
+
+
+def summary(socket: Path) -> tuple[str, int, int]:
+    """Version of the schema, number of flow runs, and when the last of them changed."""
+    psql = ("psql", "--no-psqlrc", "--tuples-only", "--no-align", "--field-separator= ", f"--host={socket}")
+    version, runs, changed = run(*psql, f"--command={SUMMARY}", "prefect").split()
+    return version, int(runs), int(changed)
+
+
+def restore(repository: int, size: int) -> None:
+    """Bring the last backup, and all changes since, into a cluster that archives nothing."""
+    shutil.rmtree(DATA, ignore_errors=True)
+    if (free := shutil.disk_usage(FOLDER).free) < 1.2 * size:
+        raise Failed(f"{FOLDER} has {free / 1e9:.1f} GB free, the drill needs {1.2 * size / 1e9:.1f} GB: make room")
+    DATA.mkdir(mode=0o700)
+    pgbackrest(f"--repo={repository}", f"--pg1-path={DATA}", "--archive-mode=off", "restore")
+    (DATA / "postgresql.conf").write_text(SETTINGS)
+    (DATA / "pg_hba.conf").write_text("local all postgres peer\n")
+    (DATA / "pg_ident.conf").touch()
+
+
+def check(live: tuple[str, int, int]) -> str:
+    """Read every page and every row. Returns what was found."""
+    run("pg_ctl", "start", "--wait", "--timeout=86400", "--silent", f"--pgdata={DATA}", f"--log={FOLDER / 'log'}")
+    try:
+        run("pg_amcheck", f"--host={FOLDER}", "--install-missing", "--database=prefect")
+        run("pg_dump", f"--host={FOLDER}", "--file=/dev/null", "prefect")
+        version, runs, changed = summary(FOLDER)
+    finally:
+        run("pg_ctl", "stop", "--mode=immediate", "--silent", f"--pgdata={DATA}")
+    if (behind := live[2] - changed) > MOST_BEHIND:
+        raise Failed(f"what was restored is {behind} s behind the live database: see whether its changes are archived")
+    return f"{runs} flow runs, {max(behind, 0)} s behind, schema {version}"
+
+
+def drill() -> str:
+    """Try every repository. Returns what was found."""
+    [stanza] = json.loads(pgbackrest("info", "--output=json"))
+    found = []
+    for repository in stanza["repo"]:
+        backups = [each for each in stanza["backup"] if each["database"]["repo-key"] == repository["key"]]
+        if not backups:
+            raise Failed(f"repository {repository['key']} has no backup: make backup TYPE=full")
+        live = summary(Path("/var/run/postgresql"))
+        restore(repository["key"], backups[-1]["info"]["size"])
+        found.append(f"repository {repository['key']}: {backups[-1]['label']} has {check(live)}")
+    return "; ".join(found)
+
+
+def main() -> int:
+    """Drill, tell and keep how it ended."""
+    started = time.monotonic()
+    try:
+        passed, message = True, drill()
+    except Failed as error:
+        passed, message = False, str(error)
+    finally:
+        shutil.rmtree(DATA, ignore_errors=True)
+    seconds = round(time.monotonic() - started)
+    message = f"passed in {seconds} s: {message}" if passed else f"failed: {message}"
+    finished = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S+00")
+    LAST.write_text(json.dumps({"finished": finished, "seconds": seconds, "passed": passed, "message": message}) + "\n")
+    print("drill:" if passed else "ERROR: drill:", message)
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""Runs to be lost or kept, and the commands that bring them back."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from prefect import flow
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
+from prefect.client.schemas.objects import FlowRun, State
+
+ROOT = Path(__file__).parents[2]
+TAG = "restoring"
+
+
+@flow
+def restored() -> None:
+    """Stands for any flow: its runs are made by the API."""
+
+
+def command(*arguments: str) -> subprocess.Popen[str]:
+    """A command of the Makefile, started; all that it says is one stream."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.Popen(["make", *arguments], cwd=ROOT, env=clean, text=True, start_new_session=True, **streams)
+
+
+def make(*arguments: str) -> str:
+    """What a command says that ends well."""
+    process = command(*arguments)
+    said, _ = process.communicate()
+    assert process.returncode == 0, said
+    return said
+
+
+def refused(*arguments: str) -> str:
+    """The one line that says why a command was refused."""
+    process = command(*arguments)
+    said, _ = process.communicate()
+    assert process.returncode != 0, said
+    [line] = [line for line in said.splitlines() if line.startswith("failed: ")]
+    return line
+
+
+def interrupt(process: subprocess.Popen[str]) -> None:
+    """End a command and all that it has started, at once."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def until(condition: Callable[[], object], within: float, what: str) -> None:
+    """Ask until the answer is true."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {within} s"
+        time.sleep(0.2)
+
+
+def moment() -> str:
+    """A full second between what was and what comes, as one types it."""
+    second = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
+    until(lambda: datetime.now(UTC) > second + timedelta(seconds=1), within=5, what="the second is over")
+    return f"{second:%Y-%m-%d %H:%M:%S}+00"
+
+
+def add_runs(client: SyncPrefectClient, count: int, state: State) -> list[FlowRun]:
+    """Runs in a state."""
+    return [client.create_flow_run(restored, state=state, tags=[TAG]) for _ in range(count)]
+
+
+def runs(client: SyncPrefectClient) -> dict[str, str]:
+    """The states of all runs that these tests have made, by their ids."""
+    ours = FlowRunFilter(tags=FlowRunFilterTags(all_=[TAG]))
+    return {str(run.id): run.state.type.value for run in client.read_flow_runs(flow_run_filter=ours, limit=200)}

@@ -1,0 +1,119 @@
+"""The database is lost, and comes back as it was at a moment: exactly the runs up to then are there."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.states import Completed, Running
+from restoring import TAG, add_runs, command, interrupt, make, moment, refused, runs, until
+from testinfra.host import Host
+
+DUMP = "db_dump/shop-postgres"
+DATA = "/var/lib/postgresql"
+ANSWERS = "runuser -u postgres -- psql --no-psqlrc --command 'SELECT 1' prefect"
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[SyncPrefectClient]:
+    """Prefect's own client."""
+    with get_client(sync_client=True) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def clean(client: SyncPrefectClient) -> Iterator[None]:
+    """No run of an earlier test."""
+    for run in runs(client):
+        client.delete_flow_run(run)
+    yield
+
+
+def real_run(client: SyncPrefectClient) -> str:
+    """A run that a worker has carried out."""
+    deployment = client.read_deployment_by_name(DUMP)
+    run = client.create_flow_run_from_deployment(deployment.id, tags=[TAG])
+    until(lambda: client.read_flow_run(run.id).state.is_final(), within=180, what=f"{run.name} ends")
+    assert client.read_flow_run(run.id).state.is_completed()
+    return str(run.id)
+
+
+def healthy(host: Host) -> None:
+    """All units run, and the backups are fine."""
+    assert host.check_output("systemctl list-units --failed --plain --no-legend") == ""
+    for unit in ("prefect-server", "prefect-worker@default"):
+        assert host.service(unit).is_running
+    report = host.run("runuser -u postgres -- /usr/local/lib/prefect/backup-report")
+    assert report.rc == 0, report.stdout
+
+
+def test_exactly_the_runs_up_to_the_moment_are_there(client: SyncPrefectClient, host: Host) -> None:
+    add_runs(client, 20, Completed())
+    real_run(client)
+    make("backup")
+    add_runs(client, 5, Completed())
+    [under_way] = add_runs(client, 1, Running())
+    before = runs(client)
+    then = moment()
+    add_runs(client, 48, Completed())
+    real_run(client)
+    real_run(client)
+    client.set_flow_run_state(under_way.id, Completed(), force=True)
+    assert len(runs(client)) == len(before) + 50
+    # What is in the archive survives the disk.
+    host.check_output("runuser -u postgres -- pgbackrest --stanza=prefect check")
+    host.check_output("sh -c 'rm -r %s/*/main'", DATA)
+
+    said = make("restore", f"TIME={then}")
+
+    assert f"Restored: {then}." in said
+    # The process of what was under way is gone with the moment it belonged to.
+    assert runs(client) == before | {str(under_way.id): "CRASHED"}
+    real_run(client)
+    healthy(host)
+
+
+def test_a_restore_that_was_interrupted_goes_on(client: SyncPrefectClient, host: Host) -> None:
+    add_runs(client, 3, Completed())
+    before = runs(client)
+    restore = command("restore", "OVERWRITE=1")
+    until(lambda: host.run(ANSWERS).rc != 0, within=300, what="PostgreSQL is stopped")
+    interrupt(restore)
+
+    make("restore")
+
+    assert runs(client) == before
+    real_run(client)
+    healthy(host)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], ["flow runs", "OVERWRITE=1"]),
+        (["TIME=soon"], ["TIME=soon is no moment", "TIME='2026-11-20 14:00:00+00'"]),
+        (["TIME=2020-01-01 00:00:00+00"], ["is not in the backups: they go from 20"]),
+        (["TIME=2100-01-01 00:00:00+00"], ["is not in the backups: they go from 20"]),
+    ],
+    ids=["newer data", "no moment", "before the first backup", "yet to come"],
+)
+def test_what_cannot_be_or_would_lose_data_is_refused(
+    client: SyncPrefectClient, host: Host, arguments: list[str], words: list[str]
+) -> None:
+    add_runs(client, 1, Completed())
+    before = runs(client)
+    started = host.check_output("systemctl show --property InvocationID prefect-server 'postgresql@*'")
+    line = refused("restore", *arguments)
+    assert [word for word in words if word not in line] == []
+    assert host.check_output("systemctl show --property InvocationID prefect-server 'postgresql@*'") == started
+    assert runs(client) == before
+    assert not host.file("/run/prefect-restore").exists
+
+
+def test_runs_that_are_newer_than_the_moment_are_not_overwritten(client: SyncPrefectClient) -> None:
+    then = moment()
+    add_runs(client, 1, Completed())
+    line = refused("restore", f"TIME={then}")
+    assert f"flow runs that changed after {then}" in line
+    assert "OVERWRITE=1" in line
+    assert os.environ["PREFECT_API_AUTH_STRING"].split(":", 1)[1] not in line

@@ -1,0 +1,49 @@
+"""The drill restores the last backup and tells what it found; a backup that cannot be restored makes it fail."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from restoring import make
+from testinfra.host import Host
+
+REPOSITORY, SCRATCH = "/var/lib/pgbackrest/backup/prefect", "/var/lib/pgbackrest-drill/data"
+UNIT = "pgbackrest-drill.service"
+
+
+def last(host: Host) -> dict:
+    """How the last drill ended."""
+    return json.loads(host.file("/var/lib/pgbackrest-drill/last.json").content_string)
+
+
+def test_the_last_backup_can_be_restored(host: Host) -> None:
+    said = make("restore-drill")
+    assert "passed in" in said
+    assert "flow runs, " in said
+    assert last(host)["passed"]
+    assert not host.file(SCRATCH).exists
+    assert host.run("pgrep --full %s", f"^/usr/lib/postgresql/.*{SCRATCH}").rc == 1
+    assert "drill: 2" in make("status")
+
+
+@pytest.fixture
+def broken_backup(host: Host) -> Iterator[None]:
+    """The files of the backups are gone, the list of them is not."""
+    hidden = f"{REPOSITORY}-hidden"
+    host.check_output("mkdir %s", hidden)
+    host.check_output(f"find {REPOSITORY} -name pg_data -printf '%%P\\n' | sed 's:/.*::' >{hidden}/labels")
+    host.check_output(f"xargs -I LABEL mv {REPOSITORY}/LABEL/pg_data {hidden}/LABEL <{hidden}/labels")
+    yield
+    host.check_output(f"xargs -I LABEL mv {hidden}/LABEL {REPOSITORY}/LABEL/pg_data <{hidden}/labels")
+    host.check_output("rm -r %s", hidden)
+    host.check_output("systemctl start %s", UNIT)
+    assert last(host)["passed"]
+
+
+def test_a_backup_that_cannot_be_restored_is_told(host: Host, broken_backup: None) -> None:
+    assert host.run("systemctl start %s", UNIT).rc != 0
+    assert not last(host)["passed"]
+    report = host.run("runuser -u postgres -- /usr/local/lib/prefect/backup-report")
+    assert report.rc == 1
+    assert "PROBLEM: drill: " in report.stdout
+    assert not host.file(SCRATCH).exists
