@@ -22,11 +22,10 @@ def client() -> Iterator[SyncPrefectClient]:
 
 
 @pytest.fixture(autouse=True)
-def clean(client: SyncPrefectClient) -> Iterator[None]:
+def clean(client: SyncPrefectClient) -> None:
     """No run of an earlier test."""
     for run in runs(client):
         client.delete_flow_run(run)
-    yield
 
 
 def real_run(client: SyncPrefectClient) -> str:

@@ -16,10 +16,10 @@ from pathlib import Path
 
 FOLDER = Path(os.environ["STATE_DIRECTORY"])
 DATA = FOLDER / "data"
-LAST = FOLDER / "last.json"
+LOG, LAST = FOLDER / "log", FOLDER / "last.json"
 # The live cluster may have been written to after the last segment went to the archive.
 MOST_BEHIND = 3600
-# It must start with the settings that the archive was made with, or recovery stops; hot_standby=off waives that.
+# A standby that answers would need the settings of the cluster that made the archive.
 SETTINGS = f"""
 listen_addresses = ''
 unix_socket_directories = '{FOLDER}'
@@ -72,15 +72,27 @@ def restore(repository: int, size: int) -> None:
     (DATA / "pg_ident.conf").touch()
 
 
+def recover() -> None:
+    """Wait until all changes are read from the archive."""
+    ready, rejecting = 0, 1
+    while (code := subprocess.run(["pg_isready", "--quiet", f"--host={FOLDER}"], check=False).returncode) == rejecting:
+        time.sleep(1)
+    if code != ready:
+        fatal = [line for line in LOG.read_text().splitlines() if "FATAL" in line or "PANIC" in line]
+        raise Failed(f"the restored cluster ended while it read the archive: {(fatal or ['see its log'])[-1]}")
+
+
 def check(live: tuple[str, int, int]) -> str:
     """Read every page and every row. Returns what was found."""
-    run("pg_ctl", "start", "--wait", "--timeout=86400", "--silent", f"--pgdata={DATA}", f"--log={FOLDER / 'log'}")
+    LOG.unlink(missing_ok=True)
+    run("pg_ctl", "start", "--silent", f"--pgdata={DATA}", f"--log={LOG}")
     try:
+        recover()
         run("pg_amcheck", f"--host={FOLDER}", "--install-missing", "--database=prefect")
         run("pg_dump", f"--host={FOLDER}", "--file=/dev/null", "prefect")
         version, runs, changed = summary(FOLDER)
     finally:
-        run("pg_ctl", "stop", "--mode=immediate", "--silent", f"--pgdata={DATA}")
+        subprocess.run(["pg_ctl", "stop", "--mode=immediate", "--silent", f"--pgdata={DATA}"], check=False)
     if (behind := live[2] - changed) > MOST_BEHIND:
         raise Failed(f"what was restored is {behind} s behind the live database: see whether its changes are archived")
     return f"{runs} flow runs, {max(behind, 0)} s behind, schema {version}"
