@@ -69,6 +69,20 @@ provision: .venv/.complete vault ## A bare server -> the platform
 plan-provision: .venv/.complete vault ## What `make provision` would change, without changing it
 	@$(playbook) ansible/site.yml --check --diff
 
+# What fails is gone back from; a second try begins with going back from what was cut off.
+upgrade_log = $(STATE_DIR)/upgrade.log
+define upgrade_platform
+	@mkdir -p $(STATE_DIR); rm -f $(upgrade_log)
+	@ANSIBLE_ANY_ERRORS_FATAL=true ANSIBLE_LOG_PATH=$(upgrade_log) $(playbook) ansible/$(1).yml || \
+	  { $(playbook) ansible/go_back.yml -e upgrade_log=$(upgrade_log); exit 1; }
+endef
+
+upgrade: .venv/.complete vault ## The locks of this checkout, on hosts that run others; goes back by itself if it fails
+	$(call upgrade_platform,upgrade)
+
+rollback-platform: .venv/.complete vault ## The locks before the last upgrade: [CONFIRM=1]
+	$(call upgrade_platform,rollback_platform)
+
 # --- flows ---------------------------------------------------------------------------------------------------------
 # Pools, and the values of blocks: by a pipe, never in a file or a list of processes.
 facts = <(ansible localhost $(ansible_options) --playbook-dir ansible --module-name ansible.builtin.debug --args var=platform_inventory | sed '1s/.*=> //')
@@ -247,5 +261,5 @@ bench-deploy: .venv/.complete vault ## How long deploy.py takes for 100 projects
 	@uv pip sync --quiet --python .cache/envs/bench/bin/python --require-hashes $<
 	@touch $@
 
-.PHONY: bench bench-deploy help lock secrets provision plan-provision check plan deploy-flows rollback run env status logs backup restore restore-drill new-project vault up lab ui down
+.PHONY: bench bench-deploy help lock secrets provision plan-provision upgrade rollback-platform check plan deploy-flows rollback run env status logs backup restore restore-drill new-project vault up lab ui down
 .PHONY: ci-vault ci-credentials test lint lint-and-unit test-unit test-lab lab-tests

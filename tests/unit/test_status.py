@@ -29,6 +29,7 @@ SEEN = {
         "/ 1099511627776 549755813888 50% 7%",
         "/etc/hosts 1099511627776 549755813888 50% 7%",
     ],
+    "backups": ["repository 1: last backup 3 hours ago", "PROBLEM: archive: nothing yet"],
     "releases": ["a1", "b2", "c3"],
 }
 
@@ -51,7 +52,7 @@ def test_a_host_on_a_screen(report: Report, capsys: pytest.CaptureFixture[str]) 
 def test_each_thing_that_is_wrong_is_said_once(report: Report, capsys: pytest.CaptureFixture[str]) -> None:
     hosts.tell(report, "one", SEEN)
     hosts.tell(report, "two", None)
-    assert [wrong.split()[0] for wrong in report.wrong] == ["certbot.timer", "backup.service", "two"]
+    assert [wrong.split()[0] for wrong in report.wrong] == ["certbot.timer", "backup.service", "archive:", "two"]
     assert report.end() == 1
     assert "make logs UNIT=backup.service" in capsys.readouterr().out
 

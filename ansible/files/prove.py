@@ -1,0 +1,68 @@
+"""Prove the platform as its users meet it: through the proxy, one run on the worker of each pool, with its task run."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import ObjectNotFound
+
+NAME = "platform-canary"
+FOLDER = "/opt/prefect/canary"
+SECONDS = 180
+
+
+@contextmanager
+def queue_of(client: SyncPrefectClient, pool: str) -> Iterator[None]:
+    """A queue of the canary's own, as the others may be held."""
+    try:
+        queue = client.read_work_queue_by_name(NAME, work_pool_name=pool)
+    except ObjectNotFound:
+        queue = client.create_work_queue(NAME, work_pool_name=pool)
+    yield
+    client.delete_work_queue_by_id(queue.id)
+
+
+def start(client: SyncPrefectClient, flow: UUID, pool: str) -> FlowRun:
+    """Start the canary on a pool."""
+    deployment = client.create_deployment(
+        flow, pool, work_pool_name=pool, work_queue_name=NAME, path=FOLDER, entrypoint="canary.py:canary"
+    )
+    return client.create_flow_run_from_deployment(deployment)
+
+
+def is_proved(client: SyncPrefectClient, run: FlowRun) -> bool:
+    """The run has completed, and what travels as events has arrived."""
+    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
+    now = client.read_flow_run(run.id)
+    if now.state.is_final() and not now.state.is_completed():
+        sys.exit(f"the canary run has ended as {now.state.name}: {now.state.message}")
+    return now.state.is_completed() and any(
+        task.state.is_completed() for task in client.read_task_runs(flow_run_filter=of_run)
+    )
+
+
+def prove(client: SyncPrefectClient, pool: str) -> None:
+    """Run the canary on a pool and wait for it; nothing of it stays."""
+    flow = client.create_flow_from_name(NAME)
+    try:
+        with queue_of(client, pool):
+            run, deadline = start(client, flow, pool), time.monotonic() + SECONDS
+            while not is_proved(client, run):
+                if time.monotonic() > deadline:
+                    sys.exit(f"no run of the pool {pool} completed in {SECONDS} s: make logs UNIT=prefect-worker@{pool}")
+                time.sleep(0.5)
+    finally:
+        client.delete_flow(flow)
+
+
+with get_client(sync_client=True) as client:
+    for pool in sys.argv[1:]:
+        if client.read_work_pool(pool).is_paused:
+            print(f"the pool {pool} is paused, its worker is not proved")
+        else:
+            prove(client, pool)
