@@ -54,7 +54,9 @@ def prove(client: SyncPrefectClient, pool: str) -> None:
             run, deadline = start(client, flow, pool), time.monotonic() + SECONDS
             while not is_proved(client, run):
                 if time.monotonic() > deadline:
-                    sys.exit(f"no run of the pool {pool} completed in {SECONDS} s: make logs UNIT=prefect-worker@{pool}")
+                    sys.exit(
+                        f"no run of the pool {pool} completed in {SECONDS} s: make logs UNIT=prefect-worker@{pool}"
+                    )
                 time.sleep(0.5)
     finally:
         client.delete_flow(flow)
