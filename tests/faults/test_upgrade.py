@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 import requests
@@ -25,7 +26,7 @@ from testinfra.host import Host
 ROOT = Path(__file__).parents[2]
 LAB = Path(os.environ["LAB_DIR"])
 # The last release before the locked one with another schema of the database, so that there is something to migrate
-OLDER, DEPLOYMENT = "3.8.6", "db_dump/shop-postgres"
+OLDER = "3.8.6"
 LOCKED = re.search(r"^prefect==(\S+)", (ROOT / "requirements/server.txt").read_text(), re.MULTILINE)[1]
 
 
@@ -98,6 +99,7 @@ class Platform:
 
     host: Host
     client: SyncPrefectClient
+    deployment: UUID
 
     def version(self) -> str:
         return self.client.request("GET", "/admin/version").json()
@@ -115,8 +117,7 @@ class Platform:
 
     def start(self, seconds_ahead: float = 0) -> FlowRun:
         when = datetime.now(UTC) + timedelta(seconds=seconds_ahead)
-        deployment = self.client.read_deployment_by_name(DEPLOYMENT)
-        return self.client.create_flow_run_from_deployment(deployment.id, state=Scheduled(scheduled_time=when))
+        return self.client.create_flow_run_from_deployment(self.deployment, state=Scheduled(scheduled_time=when))
 
     def completes(self, run: FlowRun) -> None:
         until(lambda: self.client.read_flow_run(run.id).state.is_final(), 120, f"the run {run.name} ends")
@@ -137,7 +138,9 @@ class Platform:
 @pytest.fixture(scope="module")
 def platform(host: Host, client: SyncPrefectClient, older: Path) -> Iterator[Platform]:
     """The lab with the older Prefect and runs in it; after the tests it is as it was."""
-    platform = Platform(host, client)
+    flow = client.create_flow_from_name("upgrade-test")
+    place = {"path": "/opt/prefect/canary", "entrypoint": "canary.py:canary"}
+    platform = Platform(host, client, client.create_deployment(flow, "default", work_pool_name="default", **place))
     runs = [platform.start() for _ in range(3)]
     for run in runs:
         platform.completes(run)
@@ -147,6 +150,7 @@ def platform(host: Host, client: SyncPrefectClient, older: Path) -> Iterator[Pla
     answer = make("upgrade")
     assert answer.code == 0, answer.output
     platform.works(LOCKED)
+    client.delete_flow(flow)
 
 
 def test_the_older_prefect_has_all_runs(platform: Platform) -> None:
