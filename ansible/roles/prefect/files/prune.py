@@ -55,7 +55,7 @@ def main(root: Path) -> None:
         environment.with_name(f"{environment.name}.txt").unlink(missing_ok=True)
     if gone:
         uv = max((root / "envs").glob("uv-*/bin/uv"), key=lambda path: path.stat().st_mtime)
-        subprocess.run([uv, "cache", "clean", "--quiet"], check=True)  # noqa: S603
+        subprocess.run([uv, "cache", "clean", "--quiet"], check=True)
 
 
 if __name__ == "__main__":
