@@ -119,6 +119,13 @@ def test_an_error_has_its_traceback(logger: logging.Logger, journald: Journald) 
     assert fields["PRIORITY"] == "3"
 
 
+def test_a_handler_that_was_closed_goes_on(logger: logging.Logger, journald: Journald) -> None:
+    logger.info("before")
+    logger.handlers[0].close()
+    logger.info("after")
+    assert [journald.receive()["MESSAGE"], journald.receive()["MESSAGE"]] == ["before", "after"]
+
+
 def test_a_journal_that_is_away_stops_nobody(
     logger: logging.Logger, journald: Journald, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -46,7 +46,7 @@ class JournalHandler(logging.Handler):
     def __init__(self, level: int = logging.NOTSET, address: str = SOCKET) -> None:
         super().__init__(level)
         self._address = address
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket: socket.socket | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -55,8 +55,12 @@ class JournalHandler(logging.Handler):
             self.handleError(record)
 
     def close(self) -> None:
-        self._socket.close()
-        super().close()
+        """Not for good: who configures logging again (uvicorn does) closes handlers that stay in use."""
+        with self.lock:
+            if self._socket:
+                self._socket.close()
+            self._socket = None
+            super().close()
 
     def _fields(self, record: logging.LogRecord) -> dict[str, object]:
         fields = {
@@ -75,6 +79,7 @@ class JournalHandler(logging.Handler):
         return fields | {field: value for field, value in given.items() if value is not None}
 
     def _send(self, data: bytes) -> None:
+        self._socket = self._socket or socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
             self._socket.sendto(data, self._address)
         except OSError as error:
