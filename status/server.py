@@ -46,7 +46,7 @@ def runs(report: Report, api: httpx.Client) -> None:
     def ago(**long: int) -> str:
         return (NOW - timedelta(**long)).isoformat()
 
-    lately = {"start_time": {"after_": ago(days=1)}}
+    lately = {"expected_start_time": {"after_": ago(days=1)}}
     report.line("  ".join(f"{state.capitalize()} {count(state, **lately)}" for state in STARTED))
     waiting = {"expected_start_time": {"before_": ago(minutes=10)}}
     for what, number in {
