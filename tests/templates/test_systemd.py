@@ -67,6 +67,14 @@ def test_no_line_of_a_unit_has_run_into_the_one_before(rendered: dict[str, dict[
     assert not re.findall(r"^\w+=.*\b\w*Environment\w*=.*$", text, flags=re.MULTILINE)
 
 
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_end_of_a_unit_takes_no_memory_away_from_postgresql(rendered: dict[str, dict[str, str]], unit: str) -> None:
+    # RemoveIPC removes what belongs to the user: the shared memory of the live cluster too.
+    text = rendered["letsencrypt"][f"systemd/{unit}"]
+    if "User=postgres\n" in text:
+        assert re.findall(r"^RemoveIPC=(.*)$", text, flags=re.MULTILINE)[-1] == "false"
+
+
 @pytest.mark.parametrize("unit", MOST_EXPOSED)
 def test_a_long_running_unit_is_locked_in(host: Path, unit: str) -> None:
     security = analyze(host, "security", "--offline=true", unit)
