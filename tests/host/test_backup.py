@@ -8,8 +8,6 @@ from testinfra.host import Host
 
 REPOSITORY = "/var/lib/pgbackrest"
 TIMERS = ["pgbackrest-backup@full", "pgbackrest-backup@incr", "pgbackrest-check", "pgbackrest-drill"]
-# A byte sequence of every dump that is neither compressed nor encrypted, and the first ones of what is compressed.
-PLAIN = ("flow_run", "\\x28\\xb5\\x2f\\xfd")
 
 
 @pytest.fixture
@@ -43,13 +41,8 @@ def test_a_change_is_in_the_archive_after_minutes(host: Host) -> None:
 
 def test_the_repository_is_encrypted(host: Host, info: dict) -> None:
     assert {repository["cipher"] for repository in info["repo"]} == {"aes-256-cbc"}
-    files = host.check_output("find %s -type f -size +0", REPOSITORY).splitlines()
-    assert files
-    for text in PLAIN:
-        found = host.run("grep --recursive --files-with-matches --perl-regexp --text '^%s' %s", text, REPOSITORY)
-        assert found.stdout == ""
-    heads = {host.check_output("head --bytes 8 %s", file) for file in files[:20]}
-    assert heads == {"Salted__"}
+    heads = host.check_output("find %s -type f -size +0 -exec head --bytes 8 {} ';' -exec echo ';'", REPOSITORY)
+    assert set(heads.splitlines()) == {"Salted__"}
 
 
 def test_only_postgresql_can_read_it(host: Host, in_worker: Callable) -> None:
@@ -58,7 +51,7 @@ def test_only_postgresql_can_read_it(host: Host, in_worker: Callable) -> None:
         "postgres 700",
     ]
     for path in ("/etc/pgbackrest.conf", f"{REPOSITORY}/backup"):
-        assert "Permission denied" in in_worker("ls -l %s/.", path).stderr + in_worker("cat %s", path).stderr
+        assert "Permission denied" in in_worker("cat %s", path).stderr
 
 
 def test_a_backup_tells_what_it_was_made_with(info: dict) -> None:
