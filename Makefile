@@ -36,7 +36,7 @@ playbook = ansible-playbook $(ansible_options)
 prefect_env = settings="$$($(MAKE) -s env ENV=$(ENV))"; eval "$$settings"
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- the control machine -------------------------------------------------------------------------------------------
 .venv/.complete: requirements/uv.txt requirements/control.txt
