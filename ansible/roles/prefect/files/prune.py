@@ -21,6 +21,8 @@ OWN = ("server", "uv", "worker")
 def texts(root: Path, units: Path, processes: Path) -> Iterator[str]:
     """All that may name an environment."""
     files = [*units.glob("*.service"), *units.glob("*.service.d/*.conf")]
+    # what an upgrade goes back to
+    files += [*root.glob("before/*.service"), *root.glob("upgrade-units/*.service")]
     files += root.glob("flows/releases/*/.manifest.json")
     for file in files:
         yield file.read_text(errors="replace")
