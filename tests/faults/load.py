@@ -112,14 +112,16 @@ class Load:
         """Wait until nothing is unfinished any more, and count the states; every slot of the schedule had its run."""
         end = datetime.now(UTC)
 
-        def over() -> list[FlowRun]:
-            try:
-                runs = [run for run in self.read() if run.expected_start_time <= end]
-            except httpx.HTTPError:
-                return []
-            return runs if all(run.state.is_final() for run in runs) else []
+        runs: list[FlowRun] = []
 
-        runs = until(over, within=SETTLED_WITHIN, what="every run reaches a final state")
+        def over() -> bool:
+            try:
+                runs[:] = [run for run in self.read() if run.expected_start_time <= end]
+            except httpx.HTTPError:
+                return False
+            return all(run.state.is_final() for run in runs)
+
+        until(over, within=SETTLED_WITHIN, what="every run reaches a final state")
         known = {run.id for run in runs}
         missing = [run for run in self.triggered if run not in known]
         assert not missing, f"{len(missing)} triggered runs are gone"
