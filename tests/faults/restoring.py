@@ -3,8 +3,6 @@
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun, State
+from waiting import until
 
 ROOT = Path(__file__).parents[2]
 TAG = "restoring"
@@ -50,14 +49,6 @@ def interrupt(process: subprocess.Popen[str]) -> None:
     """End a command and all that it has started, at once."""
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-
-
-def until(condition: Callable[[], object], within: float, what: str) -> None:
-    """Ask until the answer is true."""
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {within} s"
-        time.sleep(0.2)
 
 
 def moment() -> str:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.states import Completed, Running
-from restoring import TAG, add_runs, command, interrupt, make, moment, refused, runs, until
+from restoring import TAG, add_runs, command, interrupt, make, moment, refused, runs
 from testinfra.host import Host
+from waiting import until
 
 DUMP = "db_dump/shop-postgres"
 DATA = "/var/lib/postgresql"

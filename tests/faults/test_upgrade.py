@@ -22,20 +22,13 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, Fl
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Scheduled
 from testinfra.host import Host
+from waiting import until
 
 ROOT = Path(__file__).parents[2]
 LAB = Path(os.environ["LAB_DIR"])
 # The last release before the locked one with another schema of the database, so that there is something to migrate
 OLDER = "3.8.6"
 LOCKED = re.search(r"^prefect==(\S+)", (ROOT / "requirements/server.txt").read_text(), re.MULTILINE)[1]
-
-
-def until(condition: Callable[[], object], within: float, what: str) -> None:
-    """Ask until the answer is true."""
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {within} s"
-        time.sleep(0.2)
 
 
 @dataclass
