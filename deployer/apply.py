@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager, suppress
 
 import httpx
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.concurrency.asyncio import AcquireConcurrencySlotTimeoutError, concurrency
 from prefect.exceptions import ObjectAlreadyExists, PrefectException
 
@@ -26,7 +25,7 @@ LEASE, WAIT = 60, 120
 async def alone(client: PrefectClient) -> AsyncIterator[None]:
     """Keep every other one from deploying to this server meanwhile."""
     with suppress(ObjectAlreadyExists):
-        await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=LOCK, limit=1))
+        await client.upsert_global_concurrency_limit_by_name(LOCK, 1)
     stopped: DeployError | None = None
     try:
         async with concurrency(LOCK, timeout_seconds=WAIT, lease_duration=LEASE, strict=True):

@@ -102,6 +102,7 @@ class Polling:
         await self._worker.get_and_submit_flow_runs()
         if not self._ready:
             self._ready = True
+            log.info("Polling the pool %s as %s", self._pool, self._worker.name)
             notify("READY=1")
 
 

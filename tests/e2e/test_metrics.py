@@ -2,10 +2,13 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from lab import Site
+from prefect.client.schemas.objects import FlowRun
 from testinfra.host import Host
 
 MONITORING = Path(__file__).parents[2] / "monitoring"
@@ -19,11 +22,12 @@ PLACES = {
 
 
 @pytest.fixture(scope="module")
-def metrics(host: Host, domain: str) -> dict[str, str]:
-    """What each place exports."""
+def metrics(host: Host, site: Site, finished: Callable[[str], FlowRun]) -> dict[str, str]:
+    """What each place exports, when a run has ended."""
+    finished("db_dump/shop-postgres")
     login = "sed 's/^PREFECT_SERVER_API_AUTH_STRING=/user = /' /etc/prefect/server.env"
     return {
-        name: host.check_output(f"{login} | curl --silent --fail --config - %s", place.format(domain=domain))
+        name: host.check_output(f"{login} | curl --silent --fail --config - %s", place.format(domain=site.domain))
         for name, place in PLACES.items()
     }
 
