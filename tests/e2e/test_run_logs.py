@@ -51,7 +51,8 @@ def test_no_line_is_there_twice(host: Host, entries: list[dict], client: SyncPre
     said = next(log.message for log in logs if "rows=5000" in log.message)
     assert sum(said in entry["MESSAGE"] for entry in entries) == 1
     everything = host.check_output(
-        "journalctl --output cat --all --no-pager --unit prefect-worker@default --since %s",
+        "journalctl --output cat --all --no-pager --unit prefect-worker@default --since %s --until %s",
         f"@{int(run.start_time.timestamp())}",
+        f"@{int(run.end_time.timestamp()) + 5}",  # later ones may have its name
     )
     assert everything.count(f"Flow run '{run.name}' - Finished in state") == 1
