@@ -2,12 +2,9 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from textwrap import wrap
 from typing import Any, NamedTuple
 
 from status.report import Report, age, size
-
-WIDTH = 96
 
 
 def tell(report: Report, host: str, seen: dict[str, Any] | None) -> None:
@@ -32,10 +29,7 @@ def tell(report: Report, host: str, seen: dict[str, Any] | None) -> None:
         report.line(f"{disk.path:34} {disk.used} of {size(disk.size)} used, {disk.inodes} of its inodes")
     for line in seen["backups"]:
         told = line.removeprefix("PROBLEM: ")
-        first, *rest = wrap(told, WIDTH, subsequent_indent="  ")
-        report.line(first, f"{told} on {host}: docs/backup.md" if told != line else None)
-        for more in rest:
-            report.line(more)
+        report.line(told, f"{told} on {host}: docs/backup.md" if told != line else None)
     if seen["releases"]:
         *before, last = seen["releases"]
         report.line(f"{'release':34} {last}; kept before it: {', '.join(reversed(before)) or 'none'}")

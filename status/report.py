@@ -1,8 +1,10 @@
 """Lines to read, and among them what is wrong."""
 
 from datetime import UTC, datetime
+from textwrap import wrap
 
 NOW = datetime.now(UTC)
+WIDTH = 98
 
 
 class Report:
@@ -16,8 +18,11 @@ class Report:
         print(f"\n{text}")
 
     def line(self, text: str, wrong: str | None = None) -> None:
-        """A line; with `wrong`, one that stands out, and what to do about it."""
-        print(f"{'!' if wrong else ' '} {text}".rstrip())
+        """A line, folded if it is long; with `wrong`, one that stands out, and what to do about it."""
+        first, *rest = wrap(text, WIDTH, subsequent_indent="    ") or [""]
+        print(f"{'!' if wrong else ' '} {first}".rstrip())
+        for more in rest:
+            print(f"  {more}")
         if wrong:
             self.wrong.append(wrong)
 
