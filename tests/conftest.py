@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,3 +21,19 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
         ssh_extra_args=f"-o UserKnownHostsFile={shlex.quote(str(ssh / 'known_hosts'))}",
         controlpath=str(tmp_path_factory.mktemp("ssh") / "control"),
     )
+
+
+@pytest.fixture
+def fail(host: Host) -> Iterator[Callable[[str], None]]:
+    """Let a service of this name fail."""
+    units = set()
+
+    def fail(unit: str) -> None:
+        units.add(unit)
+        host.run("systemctl reset-failed %s", unit)
+        assert host.run("systemd-run --quiet --wait --unit %s /bin/false", unit).rc == 1
+
+    yield fail
+    for unit in units:
+        host.run("systemctl stop notify@%s.service", unit)
+        host.run("systemctl reset-failed %s", unit)

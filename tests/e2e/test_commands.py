@@ -3,12 +3,11 @@
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from lab import make
 from prefect.client.schemas.objects import FlowRun
-from testinfra.host import Host
 
 
 def test_status_is_one_screen(finished: Callable[[str], FlowRun]) -> None:
@@ -27,16 +26,9 @@ def test_status_is_one_screen(finished: Callable[[str], FlowRun]) -> None:
     assert max(map(len, status.splitlines())) <= 100
 
 
-@pytest.fixture
-def failed_unit(host: Host) -> Iterator[str]:
-    """A unit that has failed."""
-    host.run("systemd-run --quiet --wait --unit try-it /bin/false")
-    yield "try-it.service"
-    host.run("systemctl stop notify@try-it.service.service")
-    host.run("systemctl reset-failed try-it")
-
-
-def test_status_fails_and_says_what_is_wrong(failed_unit: str) -> None:
+def test_status_fails_and_says_what_is_wrong(fail: Callable[[str], None]) -> None:
+    failed_unit = "try-it.service"
+    fail(failed_unit)
     with pytest.raises(subprocess.CalledProcessError) as failure:
         make("status")
     assert re.search(rf"Wrong:\n +{failed_unit} has failed on .*: make logs UNIT={failed_unit}", failure.value.stdout)

@@ -24,22 +24,6 @@ def told(host: Host) -> Told:
     return told
 
 
-@pytest.fixture
-def fail(host: Host) -> Iterator[Callable[[str], None]]:
-    """Let a service of this name fail."""
-    units = set()
-
-    def fail(unit: str) -> None:
-        units.add(unit)
-        host.run("systemctl reset-failed %s", unit)
-        assert host.run("systemd-run --quiet --wait --unit %s /bin/false", unit).rc == 1
-
-    yield fail
-    for unit in units:
-        host.run("systemctl stop notify@%s.service", unit)
-        host.run("systemctl reset-failed %s", unit)
-
-
 def test_a_service_that_fails_is_told_of_once(host: Host, told: Told, fail: Callable[[str], None]) -> None:
     again, after = f"probe-{uuid4().hex}.service", f"probe-{uuid4().hex}.service"
     fail(again)

@@ -19,6 +19,8 @@ DATA = FOLDER / "data"
 LOG, LAST = FOLDER / "log", FOLDER / "last.json"
 # The live cluster may have been written to after the last segment went to the archive.
 MOST_BEHIND = 3600
+# A week of changes is read in less.
+RECOVERY_SECONDS = 6 * 3600
 # A standby that answers would need the settings of the cluster that made the archive.
 SETTINGS = f"""
 listen_addresses = ''
@@ -75,7 +77,10 @@ def restore(repository: int, size: int) -> None:
 def recover() -> None:
     """Wait until all changes are read from the archive."""
     ready, rejecting = 0, 1
+    deadline = time.monotonic() + RECOVERY_SECONDS
     while (code := subprocess.run(["pg_isready", "--quiet", f"--host={FOLDER}"], check=False).returncode) == rejecting:
+        if time.monotonic() > deadline:
+            raise Failed(f"the archive was not read in {RECOVERY_SECONDS // 3600} h: see how busy this host is")
         time.sleep(1)
     if code != ready:
         fatal = [line for line in LOG.read_text().splitlines() if "FATAL" in line or "PANIC" in line]
