@@ -2,8 +2,8 @@
 
 `prefect worker start` ends its runs when it is told to stop, and also when it cannot reach the server for some minutes.
 Here a stop ends the polling only: runs may finish for `--drain-seconds` and are cancelled then, as from the UI. A
-server that is away is waited for. What an earlier process of the same name left, which died with it, is Crashed, or
-scheduled again where it had not begun.
+server that is away is waited for, also by a run that is about to begin. What an earlier process of the same name left,
+which died with it, is Crashed, or scheduled again where it had not begun.
 
 systemd hears that the worker is ready when it has polled for the first time, and at each try that it is alive.
 """
@@ -15,8 +15,10 @@ import os
 import signal
 import socket
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 from uuid import UUID
 
 import anyio
@@ -33,7 +35,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.settings import get_current_settings
 from prefect.states import Cancelled, Cancelling, Crashed, Scheduled
-from prefect.workers.process import ProcessWorker
+from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
 # Seconds for one call to the server: its client would go on trying, each time after twice the wait, and notice
 # late that the server is back
@@ -41,6 +43,8 @@ PATIENCE = 20
 # Seconds for runs that are cancelled: to hear of it, and for their on_cancellation hooks
 CANCELLATION = 60
 PAGE = 200
+# Processes that a run gets until one of them begins it
+TRIES = 3
 
 log = logging.getLogger("prefect.worker")
 
@@ -53,7 +57,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=math.inf, help="runs at a time")
     parser.add_argument("--drain-seconds", type=float, required=True, help="how long runs may go on after a stop")
     options = parser.parse_args()
-    worker = ProcessWorker(work_pool_name=options.pool, name=options.name, limit=options.limit)
+    worker = Worker(work_pool_name=options.pool, name=options.name, limit=options.limit)
     try:
         anyio.run(work, worker, options.pool, options.drain_seconds)
     except Exception as error:
@@ -69,6 +73,40 @@ def refusal(error: BaseException | None) -> httpx.HTTPStatusError | None:
         return error
     inner = error.exceptions if isinstance(error, BaseExceptionGroup) else [error.__cause__]
     return next(filter(None, map(refusal, inner)), None)
+
+
+class Worker(ProcessWorker):
+    """Gives a run to another process if the one it got has ended before it began.
+
+    A process of Prefect waits for a server that goes away, but gives up at once if it has never reached it.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._tries: Counter[UUID] = Counter()
+
+    async def run(
+        self,
+        flow_run: FlowRun,
+        configuration: ProcessJobConfiguration,
+        task_status: anyio.abc.TaskStatus[int] | None = None,
+    ) -> ProcessWorkerResult:
+        """Run it; raises httpx.HTTPError if the server does not come back."""
+        result = await super().run(flow_run, configuration, task_status)
+        if result.status_code and await self._begins_again(flow_run):
+            return result.model_copy(update={"status_code": 0})  # which makes nobody call it Crashed
+        return result
+
+    async def _begins_again(self, before: FlowRun) -> bool:
+        now = await self.client.read_flow_run(before.id)
+        began = now.run_count > before.run_count
+        self._tries[before.id] += 1
+        if began or now.state_type not in (StateType.PENDING, StateType.CRASHED) or self._tries[before.id] >= TRIES:
+            del self._tries[before.id]
+            return False
+        log.warning("The process of %s has ended before it began: it gets another one", now.name)
+        await self.client.set_flow_run_state(now.id, Scheduled(message="Its process ended before it began."))
+        return True
 
 
 async def work(worker: ProcessWorker, pool: str, drain_seconds: float) -> None:

@@ -31,7 +31,7 @@ def broken_backup(host: Host) -> Iterator[None]:
     """The files of the backups are gone, the list of them is not."""
     hidden = f"{REPOSITORY}-hidden"
     host.check_output("mkdir %s", hidden)
-    host.check_output(f"find {REPOSITORY} -name pg_data -printf '%%P\\n' | sed 's:/.*::' >{hidden}/labels")
+    host.check_output(f"find {REPOSITORY} -name pg_data -printf '%P\\n' | sed 's:/.*::' >{hidden}/labels")
     host.check_output(f"xargs -I LABEL mv {REPOSITORY}/LABEL/pg_data {hidden}/LABEL <{hidden}/labels")
     yield
     host.check_output(f"xargs -I LABEL mv {hidden}/LABEL {REPOSITORY}/LABEL/pg_data <{hidden}/labels")

@@ -1,6 +1,7 @@
 """The worker of a process pool: a stop, a restart and a server that is away lose no run."""
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -95,10 +96,11 @@ class Pool:
             except BlockingIOError:
                 return word in self.told
 
-    def run(self, **parameters) -> tuple[UUID, Path]:
+    def run(self, job_variables: dict | None = None, **parameters) -> tuple[UUID, Path]:
         """A run that goes on until its file is removed."""
         file = self.folder / f"run-{time.monotonic_ns()}"
-        run = ask("create_flow_run_from_deployment", self.deployment, parameters={"file": str(file)} | parameters)
+        given = {"parameters": {"file": str(file)} | parameters, "job_variables": job_variables}
+        run = ask("create_flow_run_from_deployment", self.deployment, **given)
         return run.id, file
 
     @property
@@ -175,6 +177,16 @@ def test_a_server_that_is_away_is_waited_for(pool: Pool, prefect_server) -> None
     assert not pool.heard("READY=1")
     away.send_signal(signal.SIGTERM)
     assert away.wait(30) == 0
+
+
+@pytest.mark.parametrize(("fails", "end"), [(2, "Completed"), (3, "Crashed")])
+def test_a_run_whose_process_ends_before_it_began_gets_another(pool: Pool, fails: int, end: str) -> None:
+    counted = f"echo >>tries; test $(wc -l <tries) -gt {fails}"
+    command = shlex.join(["sh", "-c", f"cd {pool.folder} && {counted} && exec {sys.executable} -m prefect.engine"])
+    pool.start()
+    run, _ = pool.run(job_variables={"command": command}, seconds=0)
+    until(lambda: state(run) == end)
+    until(lambda: len((pool.folder / "tries").read_text()) == 3)
 
 
 def test_a_refusal_ends_it_with_one_line(pool: Pool) -> None:
