@@ -21,16 +21,23 @@ def restored() -> None:
     """Stands for any flow: its runs are made by the API."""
 
 
-def command(*arguments: str) -> subprocess.Popen[str]:
-    """A command of the Makefile, started; all that it says is one stream."""
+def command(*arguments: str, settings: Path | None = None) -> subprocess.Popen[str]:
+    """A command of the Makefile, started, with other settings if they are given; all that it says is one stream."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    return subprocess.Popen(["make", *arguments], cwd=ROOT, env=clean, text=True, start_new_session=True, **streams)
+    words = ["make", *arguments] + ([f"ansible_options={options(settings)}"] if settings else [])
+    return subprocess.Popen(words, cwd=ROOT, env=clean, text=True, start_new_session=True, **streams)
 
 
-def make(*arguments: str) -> str:
+def options(settings: Path) -> str:
+    """What the Makefile gives to Ansible, and these settings."""
+    lab = os.environ["LAB_DIR"]
+    return f"-i ansible/inventories/lab --vault-password-file {lab}/vault-password -e @{lab}/vault.yml -e @{settings}"
+
+
+def make(*arguments: str, settings: Path | None = None) -> str:
     """What a command says that ends well."""
-    process = command(*arguments)
+    process = command(*arguments, settings=settings)
     said, _ = process.communicate()
     assert process.returncode == 0, said
     return said

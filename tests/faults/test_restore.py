@@ -1,6 +1,7 @@
 """The database is lost, and comes back as it was at a moment: exactly the runs up to then are there."""
 
 import os
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -47,7 +48,7 @@ def healthy(host: Host) -> None:
     assert report.rc == 0, report.stdout
 
 
-def test_exactly_the_runs_up_to_the_moment_are_there(client: SyncPrefectClient, host: Host) -> None:
+def test_exactly_the_runs_up_to_the_moment_are_there(client: SyncPrefectClient, host: Host, figures) -> None:
     add_runs(client, 20, Completed())
     real_run(client)
     make("backup")
@@ -64,7 +65,9 @@ def test_exactly_the_runs_up_to_the_moment_are_there(client: SyncPrefectClient, 
     host.check_output("runuser -u postgres -- pgbackrest --stanza=prefect check")
     host.check_output("sh -c 'rm -r %s/*/main'", DATA)
 
+    started = time.monotonic()
     said = make("restore", f"TIME={then}")
+    figures["took s"] = round(time.monotonic() - started)
 
     assert f"Restored: {then}." in said
     # The process of what was under way is gone with the moment it belonged to.

@@ -3,6 +3,7 @@
 The tests go on from one another: the lab goes back to an older Prefect with another schema, and comes forward again.
 """
 
+import json
 import os
 import re
 import signal
@@ -21,11 +22,11 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Scheduled
+from restoring import command
 from testinfra.host import Host
 from waiting import until
 
 ROOT = Path(__file__).parents[2]
-LAB = Path(os.environ["LAB_DIR"])
 # The last release before the locked one with another schema of the database, so that there is something to migrate
 OLDER = "3.8.6"
 LOCKED = re.search(r"^prefect==(\S+)", (ROOT / "requirements/server.txt").read_text(), re.MULTILINE)[1]
@@ -45,20 +46,9 @@ class Answer:
         return found[-1]
 
 
-def start_make(*arguments: str, locks: Path | None = None) -> subprocess.Popen:
-    """Start a command of the Makefile, with the checkout's locks or with others."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    options = f"-i ansible/inventories/lab --vault-password-file {LAB}/vault-password -e @{LAB}/vault.yml"
-    if locks:
-        options += f" -e prefect_server_lock={locks}/server.txt -e prefect_worker_lock={locks}/worker.txt"
-    command = ["make", *arguments, f"ansible_options={options}"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen(command, cwd=ROOT, env=clean, start_new_session=True, **pipes)
-
-
 def make(*arguments: str, locks: Path | None = None) -> Answer:
-    """What a command of the Makefile answers."""
-    process = start_make(*arguments, locks=locks)
+    """What a command of the Makefile answers, with the checkout's locks or with others."""
+    process = command(*arguments, settings=locks)
     output, _ = process.communicate(timeout=900)
     return Answer(process.returncode, output)
 
@@ -72,7 +62,7 @@ def client() -> Iterator[SyncPrefectClient]:
 
 @pytest.fixture(scope="module")
 def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Locks of the older Prefect."""
+    """Settings that name locks of the older Prefect."""
     folder = tmp_path_factory.mktemp("older")
     for name in ("server", "worker"):
         wanted = (ROOT / f"requirements/{name}.in").read_text()
@@ -83,7 +73,9 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
         subprocess.run(
             ["uv", "pip", "compile", *options, f"{name}.in", "--output-file", lock.name], cwd=folder, check=True
         )
-    return folder
+    settings = folder / "settings.json"
+    settings.write_text(json.dumps({f"prefect_{lock.stem}_lock": str(lock) for lock in folder.glob("*.txt")}))
+    return settings
 
 
 @dataclass
@@ -158,33 +150,6 @@ def test_provision_does_not_upgrade(platform: Platform) -> None:
     assert platform.version() == OLDER
 
 
-@pytest.fixture
-def refused_migrations(platform: Platform) -> Iterator[None]:
-    """A database that takes no change of its schema."""
-    platform.sql(
-        "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION 'no change of the schema today'; END $$"
-    )
-    platform.sql("CREATE EVENT TRIGGER refused ON ddl_command_start EXECUTE FUNCTION refuse()")
-    yield
-    platform.sql("DROP EVENT TRIGGER refused")
-    platform.sql("DROP FUNCTION refuse()")
-
-
-def test_a_migration_that_fails_leaves_the_older_one_with_all_its_data(
-    platform: Platform, refused_migrations: None
-) -> None:
-    runs, schema = platform.ended_runs(), platform.schema()
-    late = platform.start(seconds_ahead=20)
-    answer = make("upgrade")
-    assert answer.code != 0
-    answer.line("failed:", "runs as it did before", "no change of the schema today")
-    assert platform.schema() == schema
-    assert platform.ended_runs().items() >= runs.items()
-    platform.completes(late)
-    platform.works(OLDER)
-
-
 class Outage(threading.Thread):
     """How long the API does not answer over HTTPS."""
 
@@ -205,23 +170,58 @@ class Outage(threading.Thread):
             self.seconds = max(self.seconds, time.monotonic() - last)
 
 
-def test_an_upgrade_that_was_cut_off_is_mended_by_the_next(
-    platform: Platform, record_testsuite_property: Callable[[str, object], None]
+@pytest.fixture
+def measured(figures: dict[str, object]) -> Callable[..., Answer]:
+    """Runs a command; how long it takes, and how long the API does not answer meanwhile, are among the figures."""
+
+    def measured(*arguments: str) -> Answer:
+        outage, started = Outage(), time.monotonic()
+        outage.start()
+        answer = make(*arguments)
+        outage.over.set()
+        figures["took s"], figures["without API s"] = round(time.monotonic() - started), round(outage.seconds)
+        return answer
+
+    return measured
+
+
+@pytest.fixture
+def refused_migrations(platform: Platform) -> Iterator[None]:
+    """A database that takes no change of its schema."""
+    platform.sql(
+        "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'no change of the schema today'; END $$"
+    )
+    platform.sql("CREATE EVENT TRIGGER refused ON ddl_command_start EXECUTE FUNCTION refuse()")
+    yield
+    platform.sql("DROP EVENT TRIGGER refused")
+    platform.sql("DROP FUNCTION refuse()")
+
+
+def test_a_migration_that_fails_leaves_the_older_one_with_all_its_data(
+    platform: Platform, refused_migrations: None, measured: Callable[..., Answer]
 ) -> None:
+    runs, schema = platform.ended_runs(), platform.schema()
+    late = platform.start(seconds_ahead=20)
+    answer = measured("upgrade")
+    assert answer.code != 0
+    answer.line("failed:", "runs as it did before", "no change of the schema today")
+    assert platform.schema() == schema
+    assert platform.ended_runs().items() >= runs.items()
+    platform.completes(late)
+    platform.works(OLDER)
+
+
+def test_an_upgrade_that_was_cut_off_is_mended_by_the_next(platform: Platform, measured: Callable[..., Answer]) -> None:
     runs, late = platform.ended_runs(), platform.start(seconds_ahead=40)
-    process = start_make("upgrade")
+    process = command("upgrade")
     threading.Thread(target=process.communicate, daemon=True).start()
     until(lambda: platform.sql("SELECT 1 FROM pg_database WHERE datname = 'prefect_before'"), 300, "the data is copied")
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not platform.host.service("prefect-server").is_running
-    outage, started = Outage(), time.monotonic()
-    outage.start()
-    answer = make("upgrade")
-    outage.over.set()
+    answer = measured("upgrade")
     assert answer.code == 0, answer.output
-    record_testsuite_property("upgrade_seconds", round(time.monotonic() - started))
-    record_testsuite_property("upgrade_outage_seconds", round(outage.seconds))
     assert platform.ended_runs().items() >= runs.items()
     platform.completes(late)
     platform.works(LOCKED)
