@@ -1,4 +1,4 @@
-"""Backups outside the host: blob storage and SFTP take them, and bring the database back when the disk is lost."""
+"""Backups outside the host: Azure, S3 and SFTP take them, and bring the database back when the disk is lost."""
 
 import json
 import os
@@ -33,6 +33,19 @@ AZURE = {
     "storage-port": 10000,
     "storage-ca-file": CERTIFICATE,
 }
+S3 = {
+    "type": "s3",
+    "path": "/prefect",
+    "s3-bucket": "backups",
+    "s3-endpoint": STORE,
+    "s3-region": "us-east-1",
+    "s3-key": "key",
+    "s3-key-secret": "secret",
+    "s3-uri-style": "path",
+    "storage-host": STORE,
+    "storage-port": 5000,
+    "storage-ca-file": CERTIFICATE,
+}
 SFTP = {
     "type": "sftp",
     "path": "/srv/backups",
@@ -41,33 +54,46 @@ SFTP = {
     "sftp-host-key-hash-type": "sha256",
     "sftp-private-key-file": f"{SSH}/id_rsa",
 }
-BLOBS = f"""
-import azure.storage.blob as blobs
-endpoint = "https://127.0.0.1:10000/{ACCOUNT}"
-blobs.BlobServiceClient(endpoint, credential="{KEY}", connection_verify=False).create_container("backups")
+# Azurite and moto, over TLS as pgBackRest wants it
+SERVE = f"""cd /tmp
+openssl req -x509 -newkey rsa:2048 -nodes -subj /CN={STORE} -addext subjectAltName=DNS:{STORE} -keyout key -out cert
+moto_server --host 0.0.0.0 --port 5000 --ssl-cert cert --ssl-key key &
+exec /opt/azurite/node_modules/.bin/azurite-blob --skipApiVersionCheck --silent --blobHost 0.0.0.0 --cert cert --key key
+"""
+CREATE = f"""
+import boto3, azure.storage.blob
+azure = azure.storage.blob.BlobServiceClient(
+    "https://127.0.0.1:10000/{ACCOUNT}", credential="{KEY}", connection_verify=False
+)
+s3 = boto3.client(
+    "s3", "us-east-1", endpoint_url="https://127.0.0.1:5000", verify=False,
+    aws_access_key_id="key", aws_secret_access_key="secret",
+)
+s3.create_bucket(Bucket="backups")
+azure.create_container("backups")
 """
 
 
 @pytest.fixture(scope="module")
-def blob_storage(host: Host) -> Iterator[Container]:
-    """Azurite, over TLS as pgBackRest wants it, with a certificate of its own."""
+def object_stores(host: Host) -> Iterator[Container]:
+    """Stand-ins for Azure and S3 on a machine of their own, with a certificate that the host knows."""
     engine = docker.from_env()
-    stand_in = engine.containers.get(f"{os.environ['LAB_NAME']}-azurite")
+    outside = engine.containers.get(f"{os.environ['LAB_NAME']}-azurite")
     for left in engine.containers.list(all=True, filters={"name": f"^{STORE}$"}):
         left.remove(force=True)
-    request = f"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN={STORE} -addext subjectAltName=DNS:{STORE}"
-    serve = "/opt/azurite/node_modules/.bin/azurite-blob --skipApiVersionCheck --silent --blobHost 0.0.0.0"
     store = engine.containers.run(
-        stand_in.image,
-        ["sh", "-c", f"cd /tmp && {request} -keyout key -out cert && exec {serve} --cert cert --key key"],
+        outside.image,
+        ["sh", "-c", SERVE],
         name=STORE,
         network=os.environ["LAB_NAME"],
-        labels=stand_in.labels,
+        labels=outside.labels,
         detach=True,
     )
     try:
-        create = ["/opt/python/env/bin/python", "-c", BLOBS]
-        until(lambda: store.exec_run(create).exit_code == 0, within=60, what="Azurite has a container")
+        create = ["/opt/python/env/bin/python", "-c", CREATE]
+        until(
+            lambda: store.exec_run(create).exit_code == 0, within=120, what="Azurite and moto have a place for backups"
+        )
         host.run_expect([0], f"cat >{CERTIFICATE} <<'END'\n{store.exec_run('cat /tmp/cert').output.decode()}END")
         yield store
     finally:
@@ -102,24 +128,22 @@ def provide(repositories: list[dict], folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def settings(blob_storage, sftp_account, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Three repositories: on the host's disk, in blob storage, by SFTP. Afterwards there is the first one only."""
+def settings(object_stores, sftp_account, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Four repositories. Afterwards there is the one on the host's own disk only."""
     folder = tmp_path_factory.mktemp("repositories")
-    yield provide([LOCAL, AZURE, SFTP], folder)
+    yield provide([LOCAL, AZURE, S3, SFTP], folder)
     provide([LOCAL], folder)
 
 
 def test_each_repository_can_be_restored(host: Host, settings: Path) -> None:
     make("backup", settings=settings)
     said = make("restore-drill", settings=settings)
-    for number in (1, 2, 3):
+    for number in (1, 2, 3, 4):
         assert f"repository {number}: 20" in said
     assert "PROBLEM" not in said
 
 
-def test_blob_storage_brings_back_what_was_on_a_lost_disk(
-    client: SyncPrefectClient, host: Host, settings: Path
-) -> None:
+def test_what_is_outside_brings_back_a_lost_disk(client: SyncPrefectClient, host: Host, settings: Path) -> None:
     for run in runs(client):
         client.delete_flow_run(run)
     add_runs(client, 5, Completed())
@@ -134,9 +158,10 @@ def test_blob_storage_brings_back_what_was_on_a_lost_disk(
     assert report.rc == 0, report.stdout
 
 
-def test_nothing_is_readable_in_blob_storage(blob_storage: Container, settings: Path) -> None:
+def test_nothing_outside_is_readable(object_stores: Container, settings: Path) -> None:
     def files_with(text: str) -> list[str]:
-        return blob_storage.exec_run(f"grep --recursive --files-with-matches {text} /tmp").output.decode().splitlines()
+        found = object_stores.exec_run(f"grep --recursive --files-with-matches {text} /tmp")
+        return found.output.decode().splitlines()
 
     assert files_with("Salted__"), "as OpenSSL begins what it has encrypted"
     assert files_with("backrest-format") == [], "as pgBackRest's own files say"

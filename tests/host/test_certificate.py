@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 from testinfra.host import Host
-
-from tests.e2e.waiting import until
+from waiting import until
 
 
 def serial(domain: str, ca: Path) -> str:

@@ -7,8 +7,7 @@ from uuid import uuid4
 
 import pytest
 from testinfra.host import Host
-
-from tests.e2e.waiting import until
+from waiting import until
 
 Told = Callable[[str], list[dict]]
 
