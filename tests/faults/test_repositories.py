@@ -91,9 +91,7 @@ def object_stores(host: Host) -> Iterator[Container]:
     )
     try:
         create = ["/opt/python/env/bin/python", "-c", CREATE]
-        until(
-            lambda: store.exec_run(create).exit_code == 0, within=120, what="Azurite and moto have a place for backups"
-        )
+        until(lambda: store.exec_run(create).exit_code == 0, within=120, what="both stores have a place for backups")
         host.run_expect([0], f"cat >{CERTIFICATE} <<'END'\n{store.exec_run('cat /tmp/cert').output.decode()}END")
         yield store
     finally:
