@@ -24,7 +24,20 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
 
 
 @pytest.fixture
-def fail(host: Host) -> Iterator[Callable[[str], None]]:
+def forget(host: Host) -> Callable[[str], None]:
+    """Let a service be as if it had not failed."""
+
+    def forget(unit: str) -> None:
+        notification = f"notify@{unit}.service"
+        host.run("systemctl stop %s", notification)
+        # The notification may not have been over.
+        host.run("systemctl reset-failed %s %s", unit, notification)
+
+    return forget
+
+
+@pytest.fixture
+def fail(host: Host, forget: Callable[[str], None]) -> Iterator[Callable[[str], None]]:
     """Let a service of this name fail."""
     units = set()
 
@@ -35,5 +48,4 @@ def fail(host: Host) -> Iterator[Callable[[str], None]]:
 
     yield fail
     for unit in units:
-        host.run("systemctl stop notify@%s.service", unit)
-        host.run("systemctl reset-failed %s", unit)
+        forget(unit)

@@ -4,7 +4,7 @@ import json
 import os
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,13 +29,12 @@ def test_a_renewed_certificate_is_served_at_once(host: Host, domain: str, ca: Pa
 
 
 @pytest.fixture
-def broken_renewal(host: Host) -> Iterator[None]:
+def broken_renewal(host: Host, forget: Callable[[str], None]) -> Iterator[None]:
     """A certificate that certbot cannot renew."""
     host.check_output("touch /etc/letsencrypt/renewal/broken.conf")
     yield
     host.check_output("rm /etc/letsencrypt/renewal/broken.conf")
-    host.run("systemctl reset-failed certbot")
-    host.run("systemctl stop notify@certbot.service.service")
+    forget("certbot.service")
 
 
 @pytest.mark.usefixtures("broken_renewal")
