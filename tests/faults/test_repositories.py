@@ -57,7 +57,12 @@ SFTP = {
 # Azurite and moto, over TLS as pgBackRest wants it
 SERVE = f"""cd /tmp
 openssl req -x509 -newkey rsa:2048 -nodes -subj /CN={STORE} -addext subjectAltName=DNS:{STORE} -keyout key -out cert
-moto_server --host 0.0.0.0 --port 5000 --ssl-cert cert --ssl-key key &
+/opt/python/env/bin/python -c '
+import uvicorn
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+s3 = DomainDispatcherApplication(create_backend_app)
+uvicorn.run(s3, interface="wsgi", host="0.0.0.0", port=5000, ssl_certfile="cert", ssl_keyfile="key")
+' &
 exec /opt/azurite/node_modules/.bin/azurite-blob --skipApiVersionCheck --silent --blobHost 0.0.0.0 --cert cert --key key
 """
 CREATE = f"""
@@ -109,7 +114,8 @@ def sftp_account(host: Host) -> Iterator[None]:
     host.check_output("install -D -o backups -m 600 %s/id_rsa.pub /srv/backups/.ssh/authorized_keys", SSH)
     host.check_output("chown --recursive backups: /srv/backups")
     yield
-    host.check_output("userdel --remove backups")
+    host.run("pkill -KILL -u backups")  # sessions of pgBackRest that are kept open
+    host.check_output("userdel --force --remove backups")
     host.check_output("rm -r %s", SSH)
 
 
@@ -117,10 +123,16 @@ def provide(repositories: list[dict], folder: Path) -> Path:
     """Let the host have these repositories; returns the settings that say so."""
     settings = folder / "repositories.json"
     settings.write_text(json.dumps({"backup_repositories": repositories}))
-    role = ["ansible", "database", *options(settings).split(), "--become", "--playbook-dir", "ansible"]
-    role += ["-e", "@ansible/roles/postgresql/vars/main.yml", "--module-name", "ansible.builtin.include_role"]
-    for arguments in ("name=backup", "name=backup tasks_from=first"):
-        done = subprocess.run([*role, "--args", arguments], cwd=ROOT, capture_output=True, text=True)
+    ansible = ["ansible", "database", *options(settings).split(), "--become", "--playbook-dir", "ansible"]
+    ansible += ["-e", "@ansible/roles/postgresql/vars/main.yml", "--module-name"]
+    role = [*ansible, "ansible.builtin.include_role", "--args"]
+    facts = os.environ | {"ANSIBLE_CACHE_PLUGIN": "jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(folder)}
+    for command in (
+        [*ansible, "ansible.builtin.setup"],
+        [*role, "name=backup"],
+        [*role, "name=backup tasks_from=first"],
+    ):
+        done = subprocess.run(command, cwd=ROOT, env=facts, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
     return settings
 
