@@ -19,8 +19,7 @@ from uuid import UUID
 import pytest
 import requests
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun
 from prefect.states import Scheduled
 from restoring import command
 from testinfra.host import Host
@@ -96,9 +95,9 @@ class Platform:
         return self.sql("SELECT version_num FROM alembic_version")
 
     def ended_runs(self) -> dict[str, str]:
-        ended = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED]
-        of_state = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=ended)))
-        return {str(run.id): run.state.name for run in self.client.read_flow_runs(flow_run_filter=of_state)}
+        ended = "'COMPLETED', 'FAILED', 'CRASHED', 'CANCELLED'"
+        rows = self.sql(f"SELECT id || ' ' || state_name FROM flow_run WHERE state_type IN ({ended})")  # noqa: S608
+        return dict(row.split(" ", 1) for row in rows.splitlines())
 
     def start(self, seconds_ahead: float = 0) -> FlowRun:
         when = datetime.now(UTC) + timedelta(seconds=seconds_ahead)
