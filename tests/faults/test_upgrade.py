@@ -215,7 +215,9 @@ def test_an_upgrade_that_was_cut_off_is_mended_by_the_next(platform: Platform, m
     runs, late = platform.ended_runs(), platform.start(seconds_ahead=40)
     process = command("upgrade")
     threading.Thread(target=process.communicate, daemon=True).start()
-    until(lambda: platform.sql("SELECT 1 FROM pg_database WHERE datname = 'prefect_before'"), 300, "the data is copied")
+    # Nobody stays connected to the database that is copied.
+    copied = "SELECT 1 FROM pg_database WHERE datname = 'prefect_before'"
+    until(lambda: platform.sql(copied, database="postgres"), 300, "the data is copied")
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not platform.host.service("prefect-server").is_running
