@@ -84,6 +84,31 @@ def test_a_worker_is_killed(host: Host, load: Load, ended, healthy, recovered, f
     assert set(states) == {"Crashed", "Completed"}
 
 
+@pytest.fixture
+def impatient(host: Host) -> Iterator[None]:
+    """systemd waits for a sign of the worker for half a minute only."""
+    folder = f"/run/systemd/system/{WORKER}.service.d"
+    host.check_output(f"mkdir -p {folder} && printf '[Service]\\nWatchdogSec=30\\n' > {folder}/impatient.conf")
+    host.check_output("systemctl daemon-reload && systemctl restart %s", WORKER)
+    yield
+    host.check_output("rm -r %s && systemctl daemon-reload && systemctl restart %s", folder, WORKER)
+
+
+def test_a_worker_hangs(host: Host, load: Load, impatient, ended, healthy, recovered, figures) -> None:
+    with load.steady():
+        victim = load.trigger(seconds=600)
+        began(load, victim)
+        before, moment = main_pid(host, WORKER), time.monotonic()
+        host.check_output("kill -STOP %s", before)
+        restarted(host, WORKER, before)
+        figures["restarted after s"] = round(time.monotonic() - moment, 1)
+        figures["a new run completed after s"] = recovered()
+    healthy()
+    states = figures["states"] = ended()
+    assert states["Crashed"] >= 1
+    assert set(states) == {"Crashed", "Completed"}
+
+
 def test_the_process_of_a_run_is_killed(host: Host, load: Load, ended, healthy, figures) -> None:
     with load.steady():
         victim = load.trigger(seconds=600)

@@ -18,7 +18,7 @@ from uuid import UUID
 
 import pytest
 import requests
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Scheduled
 from restoring import command
@@ -50,13 +50,6 @@ def make(*arguments: str, locks: Path | None = None) -> Answer:
     process = command(*arguments, settings=locks)
     output, _ = process.communicate(timeout=900)
     return Answer(process.returncode, output)
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[SyncPrefectClient]:
-    """Prefect's own client."""
-    with get_client(sync_client=True) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")
