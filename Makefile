@@ -202,9 +202,12 @@ tools: .venv/.complete .cache/promtool
 	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing >/dev/null; } || \
 	{ echo "The tests need programs that are not here: apt-get install$$missing"; exit 1; }
 
+# Beside the lab, which takes longer: they let it go first.
+beside = nice -n 5
+
 lint-and-unit:
-	@$(MAKE) lint
-	@$(MAKE) test-unit
+	@$(beside) $(MAKE) lint
+	@$(beside) $(MAKE) test-unit
 
 lint: .venv/.complete ## Python, YAML and Ansible
 	@ruff check && ruff format --check
@@ -237,7 +240,8 @@ test-faults: .venv/.complete vault ## What breaks on purpose, on the lab of LAB_
 	@$(prefect_env); $(call pytest,faults) tests/faults
 
 # The flows against the databases, blob storage, function and warehouse of the lab.
-test-live: $(live:%=test-live-%)
+test-live:
+	@$(beside) $(MAKE) $(live:%=test-live-%)
 
 test-live-%:
 	@set -a; . $(LAB_DIR)/flows.env; set +a; cd flows/$* && \

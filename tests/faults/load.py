@@ -70,7 +70,7 @@ class Load:
         return run
 
     @contextmanager
-    def steady(self, runs: int = 12) -> Iterator["Load"]:
+    def steady(self, runs: int = 10) -> Iterator["Load"]:
         """This many runs, one after the other, around what is done meanwhile; afterwards all of them are triggered."""
         failed: list[BaseException] = []
 

@@ -86,9 +86,9 @@ def test_a_worker_is_killed(host: Host, load: Load, ended, healthy, recovered, f
 
 @pytest.fixture
 def impatient(host: Host) -> Iterator[None]:
-    """systemd waits for a sign of the worker for half a minute only."""
+    """systemd waits for a sign of the worker for 15 seconds only."""
     folder = f"/run/systemd/system/{WORKER}.service.d"
-    host.check_output(f"mkdir -p {folder} && printf '[Service]\\nWatchdogSec=30\\n' > {folder}/impatient.conf")
+    host.check_output(f"mkdir -p {folder} && printf '[Service]\\nWatchdogSec=15\\n' > {folder}/impatient.conf")
     host.check_output("systemctl daemon-reload && systemctl restart %s", WORKER)
     yield
     host.check_output("rm -r %s && systemctl daemon-reload && systemctl restart %s", folder, WORKER)
