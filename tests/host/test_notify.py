@@ -35,7 +35,7 @@ def test_a_service_that_fails_is_told_of_once(host: Host, told: Told, fail: Call
 
 
 def test_no_unit_of_the_platform_fails_silently(host: Host) -> None:
-    ours = {"prefect-server.service", "prefect-server-migrate.service", "prefect-worker@default.service"}
+    ours = {"prefect-server.service", "prefect-worker@default.service"}
     shown = host.check_output(
         f"systemctl show --property Id,OnFailure {' '.join(ours)} 'postgresql@*.service' nginx certbot disk-space"
     )
