@@ -59,7 +59,12 @@ class Targets:
         self.name = name
         self.target: Target | None = None
         self.owner = ""
-        if self.document.problems or self.document.data is None:
+        if self.document.problems:
+            return
+        if self.document.data is None:
+            # Without a mode, none of production's rules would hold
+            if name:
+                raise DeployError(f"{shown} is empty, and has to say what {name!r} is: write it, or leave --target out")
             return
         try:
             file = _File.model_validate(self.document.data)
@@ -72,7 +77,7 @@ class Targets:
                 self.document.refuse(where, "production is not paused as a whole: list its deployments under `paused`")
         if name:
             if name not in file.targets:
-                raise DeployError(f"{shown} has no target {name!r}: it has {', '.join(file.targets)}")
+                raise DeployError(f"{shown} has no target {name!r}: it has {', '.join(file.targets) or 'none'}")
             self.target = file.targets[name]
             self.owner = f"{file.name}/{name}"
 

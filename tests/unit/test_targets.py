@@ -121,6 +121,15 @@ def test_a_target_that_is_none_is_one_line(checked, flows: Path, python_of) -> N
     assert check(flows, None, None, python_of).problems == []
 
 
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "---\n"], ids=["empty", "a comment", "a document"])
+def test_a_file_that_says_nothing_is_no_target(checked, flows: Path, python_of, text: str) -> None:
+    checked("{mode: development}")
+    (flows / "targets.yml").write_text(text)
+    with pytest.raises(DeployError, match=r"targets.yml is empty, and has to say what 'production' is"):
+        check(flows, "production", None, python_of)
+    assert check(flows, None, None, python_of).problems == []
+
+
 def test_production_takes_committed_code_only(flows: Path, write_project, python_of, tmp_path: Path, capsys) -> None:
     write_project()
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
