@@ -19,7 +19,9 @@ class Inventory:
     blocks: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     def added_to(self, state: State) -> State:
-        """The state, and the blocks with their values; raises a DeployError if one that it needs has none."""
+        """The state, and the blocks with their values, of the kinds that it has; raises a DeployError if one that it
+        needs has none.
+        """
         for kind, names in state.blocks.items():
             for name in names:
                 if name not in self.blocks.get(kind, {}):
@@ -29,7 +31,10 @@ class Inventory:
                         f"add it to {where} of the inventory"
                     )
         blocks = [
-            Resource(kind, name, {"value": value}) for kind, of in self.blocks.items() for name, value in of.items()
+            Resource(kind, name, {"value": value})
+            for kind, of in self.blocks.items()
+            for name, value in of.items()
+            if kind in state.blocks
         ]
         return replace(state, resources=[*blocks, *state.resources])
 

@@ -24,7 +24,7 @@ class State:
     release: str
     owner: str
     resources: list[Resource]
-    # names of the blocks that must have a value, by kind
+    # names of the blocks that must have a value, by kind; no kind at all: blocks are another target's
     blocks: dict[str, list[str]] = field(default_factory=dict)
 
     def write(self, file: Path) -> None:

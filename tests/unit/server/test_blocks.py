@@ -43,6 +43,16 @@ def test_secrets_are_written_when_they_differ_and_never_shown(secrets, capsys) -
     assert "trout" not in str(lines)
 
 
+def test_a_target_that_shares_a_server_leaves_its_blocks_alone(secrets, flows: Path, shop: str) -> None:
+    assert secrets({"shared": "swordfish"})[0] == 0
+    (flows / "targets.yml").write_text(f"name: {shop}\ntargets: {{lab: {{mode: development, name_prefix: dev-}}}}\n")
+    code, lines, errors = secrets({"shared": "trout", "another": "trout"})
+    assert (code, errors) == (0, [])
+    assert f"created   deployment {shop}/dev-daily" in lines
+    assert "secret" not in str(lines)
+    assert ask("read_block_document_by_name", "shared", "secret", include_secrets=True).data["value"] == "swordfish"
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
