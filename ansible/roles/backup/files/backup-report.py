@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Tells how the backups are, in lines for people; fails if one is missing, too old or broken, or if changes pile up.
 
-A failed drill is shown, and has told of itself. Run as postgres. MAX_AGE_HOURS says how old the last backup may be.
+A failed drill is shown, and has told of itself; one that has not run for too long is a failure. Run as postgres.
+MAX_AGE_HOURS says how old the last backup may be, DRILL_MAX_AGE_DAYS how old the last drill.
 """
 
 import json
@@ -13,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 MAX_AGE_HOURS = float(os.environ.get("MAX_AGE_HOURS", "48"))
+DRILL_MAX_AGE_DAYS = float(os.environ.get("DRILL_MAX_AGE_DAYS", "16"))
 DRILL = Path("/var/lib/pgbackrest-drill/last.json")
 ARCHIVER = """
 SELECT coalesce(extract(epoch FROM now() - last_archived_time)::bigint, -1),
@@ -20,6 +22,8 @@ SELECT coalesce(extract(epoch FROM now() - last_archived_time)::bigint, -1),
 FROM pg_stat_archiver
 """
 PROBLEM = "PROBLEM: "
+# pgBackRest says so of a repository that it could not look at.
+AWAY = 99
 
 
 def output(*command: str) -> str:
@@ -51,8 +55,12 @@ def repositories() -> Iterator[str]:
     for repository in stanza["repo"]:
         name = f"repository {repository['key']}"
         backups = [each for each in stanza["backup"] if each["database"]["repo-key"] == repository["key"]]
-        if repository["status"]["code"] or not backups:
-            yield f"{PROBLEM}{name}: {repository['status']['message']}; make backup TYPE=full"
+        status = repository["status"]
+        if status["code"] == AWAY:
+            yield f"{PROBLEM}{name} cannot be used: {' '.join(status['message'].split())}"
+            continue
+        if status["code"] or not backups:
+            yield f"{PROBLEM}{name}: {status['message']}; make backup TYPE=full"
             continue
         last = backups[-1]
         seconds = now - last["timestamp"]["stop"]
@@ -74,13 +82,17 @@ def archive() -> Iterator[str]:
     yield f"{PROBLEM if failing == 't' else ''}archive: {when}{', the next one fails' if failing == 't' else ''}"
 
 
-def drill() -> Iterator[str]:
-    """How the last restore drill ended."""
+def drill() -> tuple[str, bool]:
+    """How the last restore drill ended, and whether it is overdue: the first one counts from the installation."""
     if DRILL.exists():
         last = json.loads(DRILL.read_text())
-        yield f"{'' if last['passed'] else PROBLEM}drill: {last['finished']} {last['message']}"
+        bad, line, since = not last["passed"], f"{last['finished']} {last['message']}", DRILL
     else:
-        yield "drill: none yet"
+        bad, line, since = False, "none yet", Path(__file__)
+    overdue = datetime.now(UTC).timestamp() - since.stat().st_mtime > DRILL_MAX_AGE_DAYS * 86400
+    if overdue:
+        line += f"; none for over {DRILL_MAX_AGE_DAYS:.0f} days: make restore-drill"
+    return f"{PROBLEM if bad or overdue else ''}drill: {line}", overdue
 
 
 def looked_at() -> Iterator[str]:
@@ -92,7 +104,13 @@ def looked_at() -> Iterator[str]:
             yield f"{PROBLEM}{part.__name__}: {' '.join((error.stderr or error.stdout).split())}"
 
 
-if __name__ == "__main__":
+def main() -> bool:
+    """Tell. Returns whether something is wrong that has not told of itself."""
     lines = list(looked_at())
-    print(*lines, *drill(), sep="\n")
-    sys.exit(any(line.startswith(PROBLEM) for line in lines))
+    drilled, overdue = drill()
+    print(*lines, drilled, sep="\n")
+    return overdue or any(line.startswith(PROBLEM) for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

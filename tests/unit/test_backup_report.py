@@ -1,0 +1,146 @@
+"""What is wrong with the backups is told in one line each, and fails the check."""
+
+import importlib.util
+import json
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+FILE = Path(__file__).parents[2] / "ansible/roles/backup/files/backup-report.py"
+OK = {"code": 0, "message": "ok"}
+HOUR = 3600
+Look = Callable[[], tuple[list[str], bool]]
+
+
+def backup(repository: int, hours: float, **more: object) -> dict:
+    """As pgBackRest tells of one that ended so long ago."""
+    return {
+        "label": "20261120-023000F",
+        "type": "full",
+        "database": {"repo-key": repository},
+        "timestamp": {"stop": time.time() - hours * HOUR},
+        "info": {"size": 2e6, "repository": {"delta": 1e6}},
+        **more,
+    }
+
+
+def info(*backups: dict, **status: object) -> dict:
+    """As pgBackRest tells of two repositories, of which the second has a status of its own."""
+    repositories = [{"key": 1, "status": OK}, {"key": 2, "status": OK | status}]
+    return {"name": "prefect", "repo": repositories, "backup": list(backups)}
+
+
+@pytest.fixture
+def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The program, just installed, on a host of its own."""
+    program = tmp_path / "backup-report.py"
+    program.write_bytes(FILE.read_bytes())
+    spec = importlib.util.spec_from_file_location("backup_report", program)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "DRILL", tmp_path / "last.json")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    answer(tmp_path, "pgbackrest", json.dumps([info(backup(1, 3), backup(2, 3))]))
+    answer(tmp_path, "psql", "60 f")
+    return module
+
+
+def answer(folder: Path, program: str, text: str, code: int = 0) -> None:
+    """Stands for a program that says just that."""
+    (folder / f"{program}.said").write_text(text)
+    (folder / program).write_text(f'#!/bin/sh\ncat "$0.said" {">&2" if code else ""}\nexit {code}\n')
+    (folder / program).chmod(0o755)
+
+
+@pytest.fixture
+def look(report: ModuleType, capsys: pytest.CaptureFixture[str]) -> Look:
+    """What the report says is wrong, and whether it fails."""
+
+    def look() -> tuple[list[str], bool]:
+        failed = report.main()
+        lines = capsys.readouterr().out.splitlines()
+        return [line.removeprefix("PROBLEM: ") for line in lines if line.startswith("PROBLEM: ")], bool(failed)
+
+    return look
+
+
+def test_all_is_well(report: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not report.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("repository 1: last backup 20261120-023000F (full) 3 hours ago, 1 MB of 2 MB; 1 kept")
+    assert lines[2:] == ["archive: last segment 60 seconds ago", "drill: none yet"]
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        (info(backup(1, 3), backup(2, 49)), "repository 2: last backup 20261120-023000F (full) 2 days ago"),
+        (info(backup(1, 3), backup(2, 3, error=True)), "repository 2: last backup 20261120-023000F (full) 3 hours"),
+        (
+            info(backup(1, 3), code=2, message="no valid backups"),
+            "repository 2: no valid backups; make backup TYPE=full",
+        ),
+        (
+            info(backup(1, 3), code=99, message="[HostConnectError] unable to\n  connect"),
+            "repository 2 cannot be used: [HostConnectError] unable to connect",
+        ),
+    ],
+    ids=["too old", "broken", "none", "away"],
+)
+def test_a_repository_without_a_good_backup(tmp_path: Path, look: Look, said: dict, problem: str) -> None:
+    answer(tmp_path, "pgbackrest", json.dumps([said]))
+    (line,), failed = look()
+    assert line.startswith(problem)
+    assert failed
+
+
+@pytest.mark.parametrize(
+    ("program", "text", "code", "problem"),
+    [
+        ("psql", "7200 t", 0, "archive: last segment 2 hours ago, the next one fails"),
+        ("psql", "is the server\nrunning?", 2, "archive: is the server running?"),
+        ("pgbackrest", "ERROR: [031]: no path", 31, "repositories: ERROR: [031]: no path"),
+    ],
+    ids=["changes pile up", "PostgreSQL is down", "pgBackRest fails"],
+)
+def test_what_cannot_be_looked_at_is_wrong(
+    tmp_path: Path, look: Look, program: str, text: str, code: int, problem: str
+) -> None:
+    answer(tmp_path, program, text, code)
+    assert look() == ([problem], True)
+
+
+def drilled(path: Path, days: float, passed: bool) -> None:
+    """Keeps how a drill ended so long ago."""
+    then = time.time() - days * 24 * HOUR
+    finished = datetime.fromtimestamp(then, UTC).strftime("%Y-%m-%d %H:%M:%S+00")
+    message = "passed in 9 s" if passed else "failed: a page"
+    path.write_text(json.dumps({"finished": finished, "passed": passed, "message": message}))
+    os.utime(path, (then, then))
+
+
+@pytest.mark.parametrize(
+    ("days", "passed", "ending", "fails"),
+    [
+        (15, True, None, False),
+        (1, False, "failed: a page", False),  # it has told of itself
+        (17, True, "passed in 9 s; none for over 16 days: make restore-drill", True),
+    ],
+    ids=["fine", "failed", "too old"],
+)
+def test_the_last_drill(report: ModuleType, look: Look, days: float, passed: bool, ending: str, fails: bool) -> None:
+    drilled(report.DRILL, days, passed)
+    wrong, failed = look()
+    assert [line.endswith(ending) for line in wrong] == ([True] if ending else [])
+    assert failed == fails
+
+
+def test_a_drill_that_never_ran(report: ModuleType, look: Look) -> None:
+    then = time.time() - 17 * 24 * HOUR
+    os.utime(report.__file__, (then, then))
+    assert look() == (["drill: none yet; none for over 16 days: make restore-drill"], True)
