@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from deployer.errors import one_line
+from deployer.differences import ABSENT, Difference
 from deployer.plan import Action, Change, Plan
 
 SIGNS = {Action.CREATE: "+", Action.UPDATE: "~", Action.RELEASE: ">", Action.DELETE: "-", Action.KEEP: "?"}
@@ -29,8 +29,7 @@ def text(plan: Plan) -> str:
         note = "  (no longer declared: --prune deletes it)" if change.action is Action.KEEP else ""
         lines.append(f"{SIGNS[change.action]} {change.kind} {change.name}{note}")
         for each in change.differences:
-            what = "" if each.old == each.new else f": {_shown(each.old)} -> {_shown(each.new)}"
-            lines.append(f"    {each.field}{what}")
+            lines.append(f"    {each.field}{_shown(each)}")
     return "\n".join([*lines, summary(plan)])
 
 
@@ -60,7 +59,11 @@ def as_json(plan: Plan) -> str:
             "action": change.action,
             "kind": change.kind,
             "name": change.name,
-            "differences": [asdict(each) for each in change.differences],
+            # "old" is left out where there was nothing, "new" where there will be nothing
+            "differences": [
+                {key: value for key, value in asdict(each).items() if value is not ABSENT}
+                for each in change.differences
+            ],
         }
         for change in plan.changes
         if change.action is not Action.NOTHING
@@ -91,6 +94,28 @@ def _aligned(row: list[str], widths: list[int]) -> str:
     return "  ".join([row[0].ljust(widths[0]), *cells[1:]])
 
 
-def _shown(value: Any) -> str:
-    said = "(none)" if value is None else one_line(json.dumps(value, ensure_ascii=False, sort_keys=True))
-    return said if len(said) <= LONGEST else f"{said[: LONGEST - 1]}…"
+def _shown(difference: Difference) -> str:
+    old, new = _said(difference.old), _said(difference.new)
+    if old == new:  # values that are hidden
+        return ""
+    # Of long ones the part that differs, and a little of what stands before it
+    same = next(
+        (at for at, (one, other) in enumerate(zip(old, new, strict=False)) if one != other), min(len(old), len(new))
+    )
+    return f": {_cut(old, same)} -> {_cut(new, same)}"
+
+
+def _said(value: Any) -> str:
+    if value is ABSENT:
+        return ABSENT.value
+    said = json.dumps(value, ensure_ascii=False, sort_keys=True)
+    # Two blanks of different kinds must not look the same, nor a line end
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in said)
+
+
+def _cut(said: str, differs_at: int) -> str:
+    if len(said) <= LONGEST:
+        return said
+    start = min(max(0, differs_at - LONGEST // 4), len(said) - LONGEST)
+    end = start + LONGEST
+    return f"{'…' if start else ''}{said[start:end]}{'…' if end < len(said) else ''}"

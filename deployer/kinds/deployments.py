@@ -1,7 +1,9 @@
 """Deployments, by `<flow>/<deployment>`."""
 
+import re
 from typing import Any
 
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import DeploymentCreate, DeploymentScheduleCreate
 from prefect.client.schemas.objects import Flow
 from prefect.client.schemas.responses import DeploymentResponse
@@ -16,7 +18,12 @@ OWNER_LABEL = "platform.owner"
 RELEASE_LABEL = "platform.release"
 PROJECT_LABEL = "platform.project"
 # What every release has of its own
-OF_THE_RELEASE = {"version", "pull_steps", "job_variables.command", f"labels.{RELEASE_LABEL}"}
+OF_THE_RELEASE = {
+    "version",
+    "pull_steps[0].prefect.deployments.steps.set_working_directory.directory",
+    "job_variables.command",
+    f"labels.{RELEASE_LABEL}",
+}
 
 
 class Deployments(Kind):
@@ -62,6 +69,13 @@ class Deployments(Kind):
 
     async def delete(self, held: Held) -> None:
         await self._client.delete_deployment(held.id)
+
+
+async def releases(client: PrefectClient) -> set[str]:
+    """The releases that deployments run from, whoever registered them."""
+    where = {"path", "entrypoint", "pull_steps", "job_variables"}
+    named = [each.model_dump_json(include=where) for each in await deployments(client)]
+    return {release for text in named for release in re.findall(r'/flows/releases/([^/"]+)', text)}
 
 
 def _fields(held: DeploymentResponse) -> dict[str, Any]:

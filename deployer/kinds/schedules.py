@@ -7,7 +7,7 @@ from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import SCHEDULE_TYPES
 
 from deployer import timezones  # noqa: F401 - before the first schedule is read
-from deployer.differences import Difference, differences
+from deployer.differences import ABSENT, Difference, differences
 
 
 def schedules_over(
@@ -33,7 +33,7 @@ def schedules_over(
         before = {name: _shown(there[twin])} if twin is not None else {}
         found += differences(before, {name: _shown(create)})
     for number in left:
-        found.append(Difference(f"schedules.{there[number].slug or f'[{number}]'}", _shown(there[number]), None))
+        found.append(Difference(f"schedules.{there[number].slug or f'[{number}]'}", _shown(there[number]), ABSENT))
     return [each.model_dump(mode="json", exclude_unset=True) for each in carried], found
 
 

@@ -77,7 +77,7 @@ class Deploy:
         return done.returncode, {
             f"{each['kind']} {each['name']}": (
                 each["action"],
-                {one["field"]: (one["old"], one["new"]) for one in each["differences"]},
+                {one["field"]: (one.get("old"), one.get("new")) for one in each["differences"]},
             )
             for each in changes
         }

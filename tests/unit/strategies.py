@@ -19,7 +19,7 @@ SCHEDULES = st.lists(
         optional={
             "slug": st.sampled_from(["one", "two", "three"]),
             "active": st.booleans(),
-            "parameters": st.dictionaries(st.just("day"), st.integers(0, 3), max_size=1),
+            "parameters": st.dictionaries(st.just("day"), st.none() | st.integers(0, 3), max_size=1),
         },
     ),
     max_size=4,

@@ -1,32 +1,45 @@
 """Properties of the difference between what is held and what is wanted."""
 
+import copy
+import json
+import re
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import NAMES, SCHEDULES, VALUES
 
-from deployer.differences import differences
+from deployer import report
+from deployer.differences import ABSENT, Difference, differences
 from deployer.kinds.schedules import schedules_over
 from deployer.schedules import build
 
+TEXTS = st.text('aé \n"\u2028', max_size=200)
 OBJECTS = st.dictionaries(NAMES, VALUES, max_size=4)
 
 
-def changed(value: dict, path: list[str], new: object) -> None:
-    """Put a new value at a path."""
-    for name in path[:-1]:
-        value = value[name]
-    if new is None:
-        value.pop(path[-1], None)
+def changed(value: Any, field: str, new: object) -> None:
+    """Put a new value at a field."""
+    *path, last = [int(part) if part.isdigit() else part for part in re.findall(r"\w+", field)]
+    for part in path:
+        value = value[part]
+    if last == len(value) and isinstance(value, list):
+        value.append(new)
     else:
-        value[path[-1]] = new
+        value[last] = new
 
 
-def without_nothing(value: object) -> object:
-    """The same without what is None in objects: not to be there and to be nothing is the same."""
+def present(value: Any) -> Any:
+    """The same without what is absent."""
     if isinstance(value, dict):
-        return {key: without_nothing(one) for key, one in value.items() if one is not None}
-    return value
+        return {key: present(one) for key, one in value.items() if one is not ABSENT}
+    return [present(one) for one in value if one is not ABSENT] if isinstance(value, list) else value
+
+
+def text(value: dict) -> str:
+    """As JSON tells one from the other: true is not 1. At the top, what is null may as well not be there."""
+    return json.dumps({key: one for key, one in value.items() if one is not None}, sort_keys=True)
 
 
 @given(OBJECTS)
@@ -36,10 +49,58 @@ def test_nothing_differs_from_itself(value: dict) -> None:
 
 @given(OBJECTS, OBJECTS)
 def test_the_differences_are_the_way_from_one_to_the_other(old: dict, new: dict) -> None:
-    reached = {name: value for name, value in old.items() if name in new}
+    reached = copy.deepcopy({name: value for name, value in old.items() if name in new})
     for each in differences(old, new):
-        changed(reached, each.field.split("."), each.new)
-    assert without_nothing(reached) == without_nothing(new)
+        changed(reached, each.field, each.new)
+    assert text(present(reached)) == text(new)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ({"parameters": {}}, {"parameters": {"day": None}}, [("parameters.day", ABSENT, None)]),
+        ({"parameters": {"day": None}}, {"parameters": {}}, [("parameters.day", None, ABSENT)]),
+        ({}, {"concurrency_limit": None}, []),
+        ({"a": [1, 0]}, {"a": [True, False]}, [("a", [1, 0], [True, False])]),
+        ({"a": {"b": 1}}, {"a": {"b": True}}, [("a.b", 1, True)]),
+        ({"a": [{"b": 1, "c": 2}]}, {"a": [{"b": 3, "c": 2}]}, [("a[0].b", 1, 3)]),
+        ({"a": [{"b": 1}, {"c": 2}]}, {"a": [{"b": 1}]}, [("a[1]", {"c": 2}, ABSENT)]),
+    ],
+)
+def test_what_is_told_of_a_difference(old: dict, new: dict, found: list[tuple]) -> None:
+    assert [(each.field, each.old, each.new) for each in differences(old, new)] == found
+
+
+@pytest.mark.parametrize(
+    ("held", "wanted"), [({"day": "2026-06-30"}, {"day": None}), ({"day": None}, {}), ({}, {"day": None})]
+)
+def test_a_schedule_may_set_a_parameter_to_null(held: dict, wanted: dict) -> None:
+    cron = {"schedule": {"cron": "0 2 * * *"}, "slug": "night"}
+    written, [found] = schedules_over([cron | {"parameters": wanted}], [cron | {"parameters": held}])
+    assert found.field == "schedules.night.parameters.day"
+    assert written[0]["parameters"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        (ABSENT, None, "(none) -> null"),
+        ("a  b", "a b", '"a  b" -> "a b"'),
+        ("a\u00a0b", "a b", '"a\\u00a0b" -> "a b"'),
+        ("(hidden)", "(hidden)", ""),
+    ],
+)
+def test_a_difference_is_one_line_that_shows_it(old: object, new: object, line: str) -> None:
+    assert report._shown(Difference("field", old, new)).removeprefix(": ") == line
+
+
+@given(TEXTS, TEXTS, TEXTS, TEXTS)
+def test_long_texts_are_cut_to_where_they_differ(old: str, new: str, before: str, after: str) -> None:
+    shown = report._shown(Difference("field", before + old + after, before + new + after))
+    assert len(shown.splitlines()) <= 1
+    assert len(shown) < 3 * report.LONGEST
+    one, _, other = shown.removeprefix(": ").partition(" -> ")
+    assert (one == other) == (old == new)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +114,7 @@ def test_the_differences_are_the_way_from_one_to_the_other(old: dict, new: dict)
 def test_what_has_no_start_goes_on_from_where_it_began(written: dict, began: dict) -> None:
     wanted = [{"schedule": build(written).model_dump(mode="json", exclude_unset=True)["schedule"]}]
     first, [created] = schedules_over(wanted, [])
-    assert created.old is None
+    assert created.old is ABSENT
     held = [first[0] | {"schedule": first[0]["schedule"] | began}]
     carried, found = schedules_over(wanted, held)
     assert found == []

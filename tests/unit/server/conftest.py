@@ -94,7 +94,7 @@ def plan(run):
         return {
             f"{each['kind']} {each['name']}": (
                 each["action"],
-                {one["field"]: (one["old"], one["new"]) for one in each["differences"]},
+                {one["field"]: (one.get("old"), one.get("new")) for one in each["differences"]},
             )
             for each in told["changes"]
         }
