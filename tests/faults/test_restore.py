@@ -2,10 +2,12 @@
 
 import os
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.states import Completed, Running
+from prefect.client.schemas.actions import VariableCreate
+from prefect.states import AwaitingRetry, Completed, Running
 from restoring import TAG, add_runs, command, interrupt, make, moment, refused, runs
 from testinfra.host import Host
 from waiting import until
@@ -31,6 +33,14 @@ def real_run(client: SyncPrefectClient) -> str:
     return str(run.id)
 
 
+def last_moment(host: Host) -> str:
+    """A moment after which nothing is written any more."""
+    host.check_output("systemctl stop prefect-worker@default prefect-server")
+    for setting in ("ALTER SYSTEM SET autovacuum = off", "SELECT pg_reload_conf()"):
+        host.check_output("runuser -u postgres -- psql --no-psqlrc --quiet --command %s", setting)
+    return moment()
+
+
 def healthy(host: Host) -> None:
     """All units run, and the backups are fine."""
     assert host.check_output("systemctl list-units --failed --plain --no-legend") == ""
@@ -45,7 +55,9 @@ def test_exactly_the_runs_up_to_the_moment_are_there(client: SyncPrefectClient, 
     real_run(client)
     make("backup")
     add_runs(client, 5, Completed())
-    under_way = add_runs(client, 51, Running())  # one more than the server ends at a time
+    under_way = add_runs(client, 50, Running())
+    # With it, one more than the server ends at a time.
+    under_way += add_runs(client, 1, AwaitingRetry(scheduled_time=datetime.now(UTC) + timedelta(days=1)))
     before = runs(client)
     then = moment()
     add_runs(client, 48, Completed())
@@ -53,9 +65,11 @@ def test_exactly_the_runs_up_to_the_moment_are_there(client: SyncPrefectClient, 
     real_run(client)
     client.set_flow_run_state(under_way[0].id, Completed(), force=True)
     assert len(runs(client)) == len(before) + 50
+    nothing_after = last_moment(host)
     # What is in the archive survives the disk.
     host.check_output("runuser -u postgres -- pgbackrest --stanza=prefect check")
     host.check_output("sh -c 'rm -r %s/*/main'", DATA)
+    assert "was not reached" in refused("restore", f"TIME={nothing_after}")
 
     started = time.monotonic()
     said = make("restore", f"TIME={then}")
@@ -112,3 +126,19 @@ def test_runs_that_are_newer_than_the_moment_are_not_overwritten(client: SyncPre
     assert f"flow runs that changed after {then}" in line
     assert "OVERWRITE=1" in line
     assert os.environ["PREFECT_API_AUTH_STRING"].split(":", 1)[1] not in line
+
+
+def test_another_moment_than_that_of_an_interrupted_restore_is_asked_for(client: SyncPrefectClient, host: Host) -> None:
+    host.check_output('sh -c \'date --date "1 minute ago" +%%s | tr -d "\\n" >/run/prefect-restore\'')
+    add_runs(client, 1, Completed())
+    line = refused("restore", "TIME=1 minute ago")
+    host.check_output("rm /run/prefect-restore")
+    assert "The restore that was interrupted was TIME='20" in line
+
+
+def test_what_is_newer_need_not_be_a_run(client: SyncPrefectClient) -> None:
+    then = moment()
+    client.create_variable(VariableCreate(name="newer_than_the_moment", value=1))
+    line = refused("restore", f"TIME={then}")
+    client.delete_variable_by_name("newer_than_the_moment")
+    assert " has 1 variables" in line
