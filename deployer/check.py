@@ -230,7 +230,12 @@ def _known_parameters(document: Document, at: Location, given: dict[str, Any], f
 
 def _valid_parameters(document: Document, at: Location, given: dict[str, Any], flow: Flow) -> None:
     # As the server does it: references to variables are filled in when a run is made
-    for error in validate(hydrate(given), flow.parameters, ignore_required=True):
+    try:
+        hydrated = hydrate(given)
+    except (TypeError, ValueError, AttributeError) as error:
+        document.refuse(at, f"Prefect cannot read what __prefect_kind stands in: {error}")
+        return
+    for error in validate(hydrated, flow.parameters, ignore_required=True):
         if not isinstance(error.instance, Placeholder):
             document.refuse((*at, *error.absolute_path), error.message)
 

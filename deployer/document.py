@@ -1,5 +1,6 @@
 """YAML that remembers on which line each of its values stands."""
 
+import math
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,19 @@ from deployer.errors import Problem
 Location = tuple[str | int, ...]
 
 
+# What JSON has too, because all of it travels as JSON
+_TYPES = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map")}
+_KEYS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}
+
+
 class _Loader(yaml.SafeLoader):
-    """Refuses a key given twice (YAML silently keeps the last) and leaves dates as the text they were written as,
-    because deployments travel as JSON.
+    """Refuses a key given twice (YAML silently keeps the last) and what JSON cannot hold, but for dates, which are left
+    as the text they were written as.
     """
 
+    yaml_constructors = {  # noqa: RUF012 - PyYAML's own attribute
+        tag: construct for tag, construct in yaml.SafeLoader.yaml_constructors.items() if tag in {*_TYPES, None}
+    }
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own attribute
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -25,6 +34,16 @@ class _Loader(yaml.SafeLoader):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._seen: set[int] = set()
+        # Otherwise a value could hold itself
+        self.deep_construct = True
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        if node in self.recursive_objects:
+            raise _wrong(node, "what an anchor names holds itself: take it out")
+        value = super().construct_object(node, deep)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise _wrong(node, f"{node.value} is no number of JSON: write null, or quote it")
+        return value
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         # Once per node: after the first time it also holds the keys merged in by `<<`, which may be overridden
@@ -32,12 +51,18 @@ class _Loader(yaml.SafeLoader):
             self._seen.add(id(node))
             keys: set[Hashable] = set()
             for key, _ in node.value:
+                if not isinstance(key, yaml.ScalarNode):
+                    raise _wrong(key, "a mapping or a list stands as a key: quote a template, '{{ … }}'")
+                if key.tag not in _KEYS:
+                    raise _wrong(key, f"the key {key.value} is not a text: quote it")
                 if key.value in keys:
-                    raise yaml.MarkedYAMLError(
-                        problem=f"the key {key.value!r} is given twice", problem_mark=key.start_mark
-                    )
+                    raise _wrong(key, f"the key {key.value!r} is given twice")
                 keys.add(key.value)
         super().flatten_mapping(node)
+
+
+def _wrong(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
 
 
 class Document:
@@ -57,7 +82,7 @@ class Document:
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             self.problems.append(Problem(shown, line, "", f"not valid YAML: {error.problem}"))
-        except (OSError, ValueError, yaml.YAMLError) as error:
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             self.problems.append(Problem(shown, 1, "", f"cannot be read: {error}"))
 
     @classmethod

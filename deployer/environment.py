@@ -29,9 +29,11 @@ def check_lock(project: Project, stem: str = "requirements") -> list[Problem]:
     mend = f"write it with {_COMPILE.format(stem=stem)}"
     if not lock.is_file():
         return [Problem(shown, 1, "", f"missing: {mend}")]
-    return [
-        Problem(shown, line, "", f"{text}: {mend}") for line, text in _wrong(lock.read_text(encoding="utf-8"), stem)
-    ]
+    try:
+        text = lock.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        return [Problem(shown, 1, "", f"cannot be read ({error}): {mend}")]
+    return [Problem(shown, line, "", f"{said}: {mend}") for line, said in _wrong(text, stem)]
 
 
 # Projects often share a lock

@@ -34,6 +34,9 @@ deployments:
   - name: referring
     entrypoint: flow.py:hello
     parameters: {who: {__prefect_kind: workspace_variable, variable_name: name}}
+  - name: kind
+    entrypoint: flow.py:hello
+    parameters: {who: {__prefect_kind: [1]}}
   - name: missing
     entrypoint: flow.py:nobody
   - name: plain
@@ -64,14 +67,15 @@ def test_parameters_and_entrypoints_are_held_against_the_flows_own(write_project
         (":8: deployments[1].parameters.day: ", "'tomorrow'"),
         (":19: deployments[4].schedules[0].parameters: ", "needs who"),
         (":20: deployments[4].schedules[1].parameters.times: ", "'never' is not of type 'integer'"),
-        (":26: deployments[6].entrypoint: 'flow.py:nobody' cannot be imported: ", "nobody"),
-        (":28: deployments[7].entrypoint: 'flow.py:date' cannot be imported: ", "not a flow"),
-        (":31: deployments[8].flow_name: ", "'ciao'"),
-        (":32: deployments[9].name: 'ciao/misnamed' is also declared in flows/shop/prefect.yaml:29", "rename"),
+        (":27: deployments[6].parameters: ", "Prefect cannot read what __prefect_kind stands in"),
+        (":29: deployments[7].entrypoint: 'flow.py:nobody' cannot be imported: ", "nobody"),
+        (":31: deployments[8].entrypoint: 'flow.py:date' cannot be imported: ", "not a flow"),
+        (":34: deployments[9].flow_name: ", "'ciao'"),
+        (":35: deployments[10].name: 'ciao/misnamed' is also declared in flows/shop/prefect.yaml:32", "rename"),
     ):
         [line] = [line for line in said.splitlines() if line.startswith(f"flows/shop/prefect.yaml{start}")]
         assert reason in line
-    assert len(said.splitlines()) == 10
+    assert len(said.splitlines()) == 11
 
 
 def test_a_flow_that_cannot_be_imported_is_told_with_its_line(write_project, problems) -> None:
@@ -185,6 +189,13 @@ def test_a_lock_is_there_pinned_and_hashed(write_project, problems, lock: str | 
     write_project(requirements_txt=lock)
     [line] = problems()
     assert line.startswith(f"flows/shop/requirements.txt{said}")
+
+
+def test_a_lock_that_is_not_text_is_refused(write_project, problems) -> None:
+    (write_project() / "requirements.txt").write_bytes(b"prefect==3.8.8 # caf\xe9")
+    [line] = problems()
+    assert line.startswith("flows/shop/requirements.txt:1: cannot be read ('utf-8' codec")
+    assert ": write it with `uv pip compile" in line
 
 
 def test_folders_that_are_no_project_are_refused(write_project, problems, flows: Path) -> None:

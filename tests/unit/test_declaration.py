@@ -114,6 +114,16 @@ WHOLE = {
     "no deployment": ("name: shop", ":1: deployments: ", "at least one"),
     "no list": ("name: shop\ndeployments: {a: 1}", ":2: deployments: ", "at least one"),
     "deployment as text": ("deployments:\n  - daily", ":2: deployments[0]: ", "must be a mapping"),
+    "unquoted template": (
+        "deployments:\n  - name: a\n    entrypoint: flow.py:hello\n    description: {{ region }}",
+        ":4: not valid YAML: a mapping or a list stands as a key: quote a template",
+        "",
+    ),
+    "key that is no text": ("definitions: {2024: a}", ":1: not valid YAML: the key 2024 is not a text: quote it", ""),
+    "anchor in itself": ("definitions: &a\n  b: *a", ":1: not valid YAML: what an anchor names holds itself", ""),
+    "too deep": ("[" * 5000, ":1: cannot be read: ", "recursion"),
+    "not a number": ("definitions:\n  a: .nan", ":2: not valid YAML: .nan is no number of JSON", ""),
+    "not of JSON": ("definitions:\n  a: !!set {b}", ":2: not valid YAML: could not determine a constructor", "set"),
     "key twice": ("name: a\nname: b", ":2: ", "'name' is given twice"),
     "unknown key": ("nam: x\ndeployments: [{name: a, entrypoint: 'flow.py:hello'}]", ":1: nam: ", "'name'?"),
     "pull": (
@@ -137,6 +147,13 @@ def test_a_bad_file_is_refused_where_it_is_bad(write_project, text: str, start: 
     assert len(problems) == 1
     assert start in problems[0]
     assert reason in problems[0]
+
+
+def test_a_file_that_is_not_utf_8_is_refused(write_project) -> None:
+    folder = write_project()
+    (folder / "prefect.yaml").write_bytes("name: café".encode("latin-1"))
+    [problem] = read(folder)[1]
+    assert problem.startswith("flows/shop/prefect.yaml:1: cannot be read: 'utf-8' codec")
 
 
 def test_all_problems_are_told_at_once(write_project) -> None:
