@@ -69,18 +69,22 @@ provision: .venv/.complete vault ## A bare server -> the platform
 plan-provision: .venv/.complete vault ## What `make provision` would change, without changing it
 	@$(playbook) ansible/site.yml --check --diff
 
-# What fails is gone back from; a second try begins with going back from what was cut off.
+# What was cut off is gone back from, or ended, before anything else; so is what fails. The login is in the environment, and
+# on no command line.
 upgrade_log = $(STATE_DIR)/upgrade.log
 define upgrade_platform
 	@mkdir -p $(STATE_DIR); rm -f $(upgrade_log)
-	@ANSIBLE_ANY_ERRORS_FATAL=true ANSIBLE_LOG_PATH=$(upgrade_log) $(playbook) ansible/$(1).yml || \
-	  { $(playbook) ansible/go_back.yml -e upgrade_log=$(upgrade_log); exit 1; }
+	@$(playbook) ansible/go_back.yml
+	@$(prefect_env); ANSIBLE_ANY_ERRORS_FATAL=true ANSIBLE_LOG_PATH=$(upgrade_log) $(playbook) ansible/$(1).yml || \
+	  ANSIBLE_LOG_PATH=$(upgrade_log) $(playbook) ansible/go_back.yml -e upgrade_log=$(upgrade_log) || \
+	  { grep -q 'failed: localhost: The upgrade failed' $(upgrade_log) || \
+	    echo "failed: what stands above has kept the hosts where they are; once it is mended, \`make upgrade\` goes on from there." >&2; exit 1; }
 endef
 
-upgrade: .venv/.complete vault ## The locks of this checkout, on hosts that run others; goes back by itself if it fails
+upgrade: .venv/.complete vault ## The locks of this checkout, on hosts that run others; goes back by itself if it fails: [OVERWRITE=1]
 	$(call upgrade_platform,upgrade)
 
-rollback-platform: .venv/.complete vault ## The locks before the last upgrade: [CONFIRM=1]
+rollback-platform: .venv/.complete vault ## The locks before the last upgrade: [CONFIRM=1] [OVERWRITE=1]
 	$(call upgrade_platform,rollback_platform)
 
 # --- flows ---------------------------------------------------------------------------------------------------------

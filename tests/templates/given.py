@@ -34,6 +34,8 @@ GIVEN = {
     "prefect_server_password": "of no use",
     "backup_passphrase": "of no use",
     "prefect_environment_path": "/opt/prefect/envs/example-0123456789ab",
+    "prefect_environments": {"server": {"installed": "/opt/prefect/envs/example-0123456789ab"}},
+    "upgrade_server": {"schema": "0123456789ab"},
     "item": {"name": "default", "memory_max": "1G", "limit": 2},
 }
 VARIANTS = {

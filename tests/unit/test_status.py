@@ -30,6 +30,7 @@ SEEN = {
         "/etc/hosts 1099511627776 549755813888 50% 7%",
     ],
     "backups": [f"repository 1: last backup 3 hours ago{', and more to say' * 5}", "PROBLEM: archive: nothing yet"],
+    "upgrade": False,
     "releases": ["a1", "b2", "c3"],
 }
 
@@ -55,6 +56,12 @@ def test_each_thing_that_is_wrong_is_said_once(report: Report, capsys: pytest.Ca
     assert [wrong.split()[0] for wrong in report.wrong] == ["certbot.timer", "backup.service", "archive:", "two"]
     assert report.end() == 1
     assert "make logs UNIT=backup.service" in capsys.readouterr().out
+
+
+def test_an_upgrade_that_has_not_ended_is_wrong(report: Report, capsys: pytest.CaptureFixture[str]) -> None:
+    hosts.tell(report, "one", SEEN | {"failed": [], "backups": [], "upgrade": True})
+    assert "make upgrade" in report.wrong[-1]
+    assert "! upgrade: not ended" in capsys.readouterr().out
 
 
 def test_all_is_well(report: Report, capsys: pytest.CaptureFixture[str]) -> None:
