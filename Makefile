@@ -91,6 +91,8 @@ rollback-platform: .venv/.complete vault ## The locks before the last upgrade: [
 # Pools, and the values of blocks: by a pipe, never in a file or a list of processes.
 facts = <(ansible localhost $(ansible_options) --playbook-dir ansible --module-name ansible.builtin.debug --args var=platform_inventory | sed '1s/.*=> //')
 registered = --inventory $(facts) $(if $(PRUNE),--prune)
+# What a release wants registered, from the playbook to deploy.py: two of them may run at once.
+wanted = mkdir -p $(STATE_DIR); wanted=$$(mktemp $(STATE_DIR)/release.XXXXXX); trap 'rm -f "$$wanted"' EXIT
 
 check: .venv/.complete ## Every file under flows/, without a server
 	@python deploy.py check --target $(ENV)
@@ -99,12 +101,12 @@ plan: .venv/.complete vault ## What `make deploy-flows` would change, field by f
 	@$(prefect_env); python deploy.py plan --target $(ENV) $(registered) --markdown $(STATE_DIR)/plan.md || test $$? = 2
 
 deploy-flows: .venv/.complete vault ## Check the flows, ship a release to the workers, register what it wants: [PRUNE=1]
-	@mkdir -p $(STATE_DIR); $(playbook) ansible/deploy.yml
-	@$(prefect_env); python deploy.py apply $(STATE_DIR)/release.json $(registered)
+	@$(wanted); $(playbook) ansible/deploy.yml -e flows_wanted="$$wanted"; \
+	  $(prefect_env); python deploy.py apply "$$wanted" $(registered)
 
 rollback: .venv/.complete vault ## Register the release before the last again, or RELEASE=<id>: [PRUNE=1]
-	@mkdir -p $(STATE_DIR); $(playbook) ansible/rollback.yml
-	@$(prefect_env); python deploy.py apply $(STATE_DIR)/release.json $(if $(PRUNE),--prune)
+	@$(wanted); $(playbook) ansible/rollback.yml -e flows_wanted="$$wanted"; \
+	  $(prefect_env); python deploy.py apply "$$wanted" $(if $(PRUNE),--prune)
 
 run: .venv/.complete vault ## Run a deployment and follow it: FLOW=<flow>/<deployment> [PARAMS=json]
 	@test -n "$(FLOW)" || { echo "Say which: make run FLOW=<flow>/<deployment>"; exit 1; }

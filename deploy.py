@@ -18,6 +18,7 @@ from deployer.apply import alone, apply
 from deployer.check import Checked, PythonOf, check
 from deployer.desired import Release, desired
 from deployer.errors import DeployError
+from deployer.kinds.deployments import releases
 from deployer.plan import make
 from deployer.project import find
 from deployer.targets import PRODUCTION
@@ -40,6 +41,8 @@ def main(arguments: list[str] | None = None, python_of: PythonOf = environment.p
                 asyncio.run(_apply(options, _state(options, python_of)))
             case "ping":
                 asyncio.run(_ping())
+            case "releases":
+                asyncio.run(_releases())
             case "python":
                 print(environment.python(find(options.flows, options.project), options.dev))
     except DeployError as error:
@@ -88,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         "apply", parents=[flows, environments, releases, manifests], help="do what `plan` shows, and only that"
     )
     commands.add_parser("ping", help="see whether the server answers and lets us in")
+    commands.add_parser("releases", help="print the releases that deployments on the server run from")
     python = commands.add_parser("python", parents=[flows], help="print the Python of a project's environment")
     python.add_argument("project", metavar="PROJECT", help="a folder under flows/")
     python.add_argument("--dev", action="store_true", help="with what its tests need")
@@ -139,13 +143,21 @@ def _wanted(options: argparse.Namespace, given: inventory.Inventory | None, pyth
     checked = check(options.flows, options.target, given, python_of)
     if checked.problems:
         raise DeployError("\n".join(map(str, checked.problems)))
-    release = Release(options.release or _release_id(options, checked), options.flows_root, options.envs_root)
+    release = Release(_release_id(options, checked), options.flows_root, options.envs_root)
     return desired(checked, release, given.work_pools if given else [])
 
 
 def _release_id(options: argparse.Namespace, checked: Checked) -> str:
     production = checked.targets.target is not None and checked.targets.target.mode == PRODUCTION
-    return archive.release_id(options.flows, allow_dirty=not production)
+    if options.release and not production:
+        return options.release
+    own = archive.release_id(options.flows, allow_dirty=not production)
+    if options.release not in (None, own):
+        raise DeployError(
+            f"only committed code may run here, and that is {own}, not {options.release}: check out its commit, or "
+            "give its MANIFEST"
+        )
+    return own
 
 
 async def _plan(options: argparse.Namespace, wanted: state.State) -> int:
@@ -167,6 +179,12 @@ async def _apply(options: argparse.Namespace, wanted: state.State) -> None:
 async def _ping() -> None:
     async with server.connect():
         pass
+
+
+async def _releases() -> None:
+    async with server.connect() as client:
+        for release in sorted(await releases(client)):
+            print(release)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def pack(flows: Path, folder: Path) -> Path:
     tree = _tree(flows)
     archive = folder / f"{tree}.tar"
     if not archive.exists():
-        part = archive.with_suffix(".part")
+        part = archive.with_suffix(f".{os.getpid()}.part")
         # From the folder above: git archives only the part of a tree that is the current folder
         _git(flows.parent, "-c", "tar.umask=0022", "archive", "--format=tar", f"--output={part.resolve()}", tree)
         part.rename(archive)

@@ -1,6 +1,7 @@
 """What a release wants the server to hold: plain values, kept with the release, so that it can be gone back to."""
 
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ class State:
 
     def write(self, file: Path) -> None:
         """Keep it as JSON."""
-        part = file.with_suffix(".part")
+        part = file.with_suffix(f".{os.getpid()}.part")
         part.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
         part.rename(file)
 

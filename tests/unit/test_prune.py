@@ -30,7 +30,7 @@ def root(tmp_path: Path) -> Path:
     for folder in ("units/x.service.d", "proc/17", "proc/18", "flows/releases/r1"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "units/prefect-worker@.service").write_text(f"ExecStart={tmp_path}/envs/worker-1/bin/prefect worker")
-    (tmp_path / "flows/releases/r1/.manifest.json").write_text(
+    (tmp_path / "flows/releases/r1/.manifest-lab.json").write_text(
         f'{{"command": "{tmp_path}/envs/shop-1/bin/python -m x"}}'
     )
     (tmp_path / "proc/17/cmdline").write_text(f"{tmp_path}/envs/shop-2/bin/python\0-m\0prefect.engine\0")

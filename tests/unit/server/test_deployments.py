@@ -6,6 +6,8 @@ from pathlib import Path
 from asking import ask, registered
 from prefect.client.schemas.actions import WorkPoolCreate
 
+import deploy
+
 
 def test_a_first_apply_creates_pool_and_deployments(apply, shop) -> None:
     assert apply() == (
@@ -147,6 +149,15 @@ def test_only_what_this_repository_registered_is_deleted_and_only_when_asked(app
     assert plan("r1", "--prune") == {f"deployment {gone}": ("delete", {})}
     assert apply("r1", "--prune")[1] == [f"deleted   deployment {gone}"]
     assert {f"{shop}/daily", f"{shop}-other/by-others"} <= set(registered()) - {gone}
+
+
+def test_the_releases_that_deployments_run_from_are_told_whoever_registered_them(apply, capsys, shop: str) -> None:
+    apply("r7")
+    flow = ask("create_flow_from_name", f"{shop}-other")
+    ask("create_deployment", flow_id=flow, name="by-others", path="/opt/prefect/flows/releases/r5/shop")
+    capsys.readouterr()
+    assert deploy.main(["releases"]) == 0
+    assert {"r5", "r7"} <= set(capsys.readouterr().out.splitlines())
 
 
 def test_a_manifest_brings_back_what_was(apply, run, plan, shop: str, flows: Path, tmp_path: Path, monkeypatch) -> None:

@@ -23,7 +23,7 @@ def texts(root: Path, units: Path, processes: Path) -> Iterator[str]:
     files = [*units.glob("*.service"), *units.glob("*.service.d/*.conf")]
     # what an upgrade goes back to
     files += [*root.glob("before/*.service"), *root.glob("upgrade-units/*.service")]
-    files += root.glob("flows/releases/*/.manifest.json")
+    files += root.glob("flows/releases/*/.manifest-*.json")
     for file in files:
         yield file.read_text(errors="replace")
     for process in processes.glob("[0-9]*"):

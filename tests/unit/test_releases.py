@@ -1,0 +1,134 @@
+"""Releases on a host, by the playbooks themselves: what is kept, what a target goes back to, two that ship at once."""
+
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+ANSIBLE = Path(__file__).parents[2] / "ansible"
+DAY = 86400
+PLAY = """- hosts: worker
+  gather_facts: false
+  tasks:
+    - ansible.builtin.import_tasks: {}
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The folder of the flows."""
+    (tmp_path / "flows/releases").mkdir(parents=True)
+    return tmp_path / "flows"
+
+
+@pytest.fixture
+def play(root: Path, tmp_path: Path):
+    """Plays a playbook, or a file of tasks, on this machine; gives the exit code and what was said."""
+    # a test may not look at every process, as root on a host may
+    (tmp_path / "find").write_text(f'#!/bin/sh\nexec {shutil.which("find")} "$@" 2>/dev/null\n')
+    (tmp_path / "find").chmod(0o755)
+    (tmp_path / "hosts").write_text("[worker]\nlocalhost ansible_connection=local\n[database]\n")
+
+    def call(file: Path, target: str = "lab", release: str = "", **given: str) -> tuple[int, str]:
+        playbook = file
+        if file.parent.name == "tasks":
+            playbook = tmp_path / file.name
+            playbook.write_text(PLAY.format(file))
+        values = {"flows_root": root, "ansible_become": "false", "platform_env": target} | given
+        options = [option for name, value in values.items() for option in ("-e", f"{name}={value}")]
+        settings = {"RELEASE": release, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        command = ["ansible-playbook", "-i", tmp_path / "hosts", *options, "-e", '{"flows_in_use": ["used"]}', playbook]
+        done = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    return call
+
+
+def deployed(root: Path, release: str, *targets: str, days: float) -> Path:
+    """A release that was deployed to the targets so many days ago."""
+    folder = root / "releases" / release
+    folder.mkdir(exist_ok=True)
+    at = time.time() - days * DAY
+    for target in targets:
+        (folder / f".manifest-{target}.json").write_text(f"{release} for {target}")
+        os.utime(folder / f".manifest-{target}.json", (at, at))
+    os.utime(folder, (at, at))
+    return folder
+
+
+def test_the_last_five_of_each_target_stay_and_what_is_needed(root: Path, play) -> None:
+    for number in range(7):
+        deployed(root, f"dev{number}", "dev", days=1 + number)
+    for number in range(3):
+        deployed(root, f"production{number}", "production", days=100 + number)
+    deployed(root, "both", "production", "dev", days=200)
+    deployed(root, "used", "production", days=300)
+    for number in range(2):
+        deployed(root, f"staging{number}", days=400)
+    deployed(root, "incoming.left", days=1)
+    deployed(root, "incoming.now", days=0)
+    deployed(root, "works", "dev", days=500)
+    with subprocess.Popen(["sleep", "600"], cwd=root / "releases/works") as run:
+        code, said = play(ANSIBLE / "tasks/releases.yml")
+        run.kill()
+    assert code == 0, said
+    assert {each.name for each in (root / "releases").iterdir()} == {
+        *(f"dev{number}" for number in range(5)),
+        *(f"production{number}" for number in range(3)),
+        "both",
+        "used",
+        "incoming.now",
+        "works",
+    }
+
+
+def test_a_target_goes_back_to_a_release_of_its_own(root: Path, play, tmp_path: Path) -> None:
+    for release, targets, days in (
+        ("r1", ("production",), 9),
+        ("r2", ("production", "dev"), 8),
+        ("r3", ("dev",), 7),
+        ("r4", ("dev",), 6),
+    ):
+        deployed(root, release, *targets, days=days)
+    wanted = tmp_path / "wanted"
+
+    def back(**options: str) -> str:
+        code, said = play(ANSIBLE / "rollback.yml", flows_wanted=str(wanted), **options)
+        return wanted.read_text() if code == 0 else said
+
+    assert back(target="production") == "r1 for production"
+    assert back(target="production") == "r2 for production", "twice is where it was"
+    assert back(target="dev") == "r3 for dev"
+    assert back(target="dev", release="r2") == "r2 for dev"
+    refused = back(target="production", release="r4")
+    assert "there is no release r4 on localhost. Kept are, the last deployed first: r2, r1. Say which" in refused
+    assert "there is no release before this one on localhost" in back(target="staging")
+
+
+def test_two_that_ship_at_once_do_not_mix(root: Path, play, tmp_path: Path) -> None:
+    def ship(release: str, target: str) -> tuple[int, str]:
+        code = tmp_path / f"code-{release}"
+        code.mkdir(exist_ok=True)
+        for number in range(300):
+            (code / f"{number}.py").write_text(release)
+        archive, manifest = tmp_path / f"{release}-{target}.tar", tmp_path / f"{release}-{target}.json"
+        with tarfile.open(archive, "w") as tar:
+            tar.add(code, ".")
+        manifest.write_text(f"{release} for {target}")
+        given = {"flows_release": release, "flows_archive": str(archive), "flows_manifest": str(manifest)}
+        return play(ANSIBLE / "tasks/ship.yml", target, **given)
+
+    with ThreadPoolExecutor() as together:
+        done = list(together.map(ship, ("a", "b", "b"), ("lab", "dev", "lab")))
+    assert [code for code, _ in done] == [0, 0, 0], done
+    for release, targets in (("a", ["lab"]), ("b", ["dev", "lab"])):
+        folder = root / "releases" / release
+        assert {each.read_text() for each in folder.glob("*.py")} == {release}
+        manifests = sorted(folder.glob(".manifest-*"))
+        assert [each.read_text() for each in manifests] == [f"{release} for {target}" for target in targets]
+    assert len(list((root / "releases").iterdir())) == 2
