@@ -1,5 +1,6 @@
 """The lab's host, over SSH as root, and its API, as the Makefile's settings say."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -89,3 +90,14 @@ def in_server(host: Host) -> Inside:
 def in_worker(host: Host) -> Inside:
     """Run commands where flows run."""
     return inside(host, "prefect-worker@default")
+
+
+@pytest.fixture
+def told(host: Host) -> Callable[[str], list[dict]]:
+    """What the lab's stand-in for Slack or a mail server was sent about a unit."""
+
+    def told(unit: str) -> list[dict]:
+        everything = json.loads(host.check_output("curl --silent --fail http://function:7071/notifications"))
+        return [message for message in everything if message.get("title", "").startswith(f"{unit} failed on ")]
+
+    return told

@@ -1,10 +1,13 @@
 """Every change goes into an encrypted archive, backups come by themselves, and the last one can be restored."""
 
 import json
+import re
 from collections.abc import Callable
+from uuid import uuid4
 
 import pytest
 from testinfra.host import Host
+from waiting import until
 
 REPOSITORY = "/var/lib/pgbackrest"
 TIMERS = ["pgbackrest-backup@full", "pgbackrest-backup@incr", "pgbackrest-check", "pgbackrest-drill"]
@@ -54,9 +57,25 @@ def test_only_postgresql_can_read_it(host: Host, in_worker: Callable) -> None:
         assert "Permission denied" in in_worker("cat %s", path).stderr
 
 
-def test_a_backup_tells_what_it_was_made_with(info: dict) -> None:
-    annotation = info["backup"][-1]["annotation"]
-    assert {"server", "worker"} <= annotation.keys()
+def test_a_backup_tells_what_it_was_made_with(host: Host) -> None:
+    host.check_output("systemctl start pgbackrest-backup@incr")
+    [stanza] = json.loads(host.check_output("runuser -u postgres -- pgbackrest --output=json info"))
+    annotation = stanza["backup"][-1]["annotation"]
+    units = host.check_output("systemctl show --property ExecStart prefect-server prefect-worker@default")
+    running = dict(re.findall(r"path=/opt/prefect/envs/(server|worker)-([0-9a-f]+)/", units))
+    assert {name: annotation[name] for name in ("server", "worker")} == running
+    assert annotation["release"] in host.file("/opt/prefect/flows/releases").listdir()
+
+
+def test_a_backup_that_fails_is_told_of(host: Host, told: Callable[[str], list[dict]]) -> None:
+    kind = f"probe{uuid4().hex}"  # no type that pgBackRest knows
+    unit = f"pgbackrest-backup@{kind}.service"
+    assert host.run("systemctl start %s", unit).rc != 0
+    host.check_output("systemctl reset-failed %s", unit)
+    (message,) = until(lambda: told(unit), within=30, what="the failed backup is told of")
+    assert message["message"] == f"Result: exit-code. What it said: journalctl --unit {unit}"
+    said = host.check_output("journalctl --unit %s --output cat", unit)
+    assert "ERROR: no backup in repository 1 (" in said
 
 
 def test_the_report_finds_no_problem(host: Host) -> None:

@@ -1,6 +1,5 @@
 """Whatever service fails, the operator hears of it once; and of a disk before it is full."""
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from uuid import uuid4
@@ -10,17 +9,6 @@ from testinfra.host import Host
 from waiting import until
 
 Told = Callable[[str], list[dict]]
-
-
-@pytest.fixture
-def told(host: Host) -> Told:
-    """What the lab's stand-in for Slack or a mail server was sent about a unit."""
-
-    def told(unit: str) -> list[dict]:
-        everything = json.loads(host.check_output("curl --silent --fail http://function:7071/notifications"))
-        return [message for message in everything if message.get("title", "").startswith(f"{unit} failed on ")]
-
-    return told
 
 
 def test_a_service_that_fails_is_told_of_once(host: Host, told: Told, fail: Callable[[str], None]) -> None:
