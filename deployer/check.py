@@ -1,7 +1,7 @@
 """The rules that everything under `flows/` must meet before anything is registered. No server is needed."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -21,7 +21,7 @@ from deployer.inventory import Inventory
 from deployer.kinds.automations import Automations, references
 from deployer.kinds.blocks import SecretBlocks
 from deployer.kinds.variables import Variables
-from deployer.kinds.work_pools import WorkPools
+from deployer.kinds.work_pools import WorkPools, WorkQueues
 from deployer.project import Project, discover
 from deployer.resources import FILE, Resources, declared
 from deployer.targets import Targets
@@ -71,9 +71,9 @@ def check(flows: Path, target: str | None, inventory: Inventory | None, python_o
     _import(projects)
     for each in projects:
         for one, flow in each.declared:
-            _check_names(each.document, one, flow, resources, inventory)
+            _check_names(each.document, one, resources, inventory, targets)
             if flow:
-                _check_against_flow(each.document, one, flow, resources)
+                _check_against_flow(each.document, one, flow, resources, targets)
                 targets.check(each.document, one, f"{flow.name}/{one.name}")
     _unique(projects)
     deployments = [Deployment(each.project, one, flow) for each in projects for one, flow in each.declared if flow]
@@ -126,18 +126,22 @@ def _flow(document: Document, declared: Declaration, answers: dict[str, Flow | s
 
 
 def _check_names(
-    document: Document, declared: Declaration, flow: Flow | None, resources: Resources, inventory: Inventory | None
+    document: Document,
+    declared: Declaration,
+    resources: Resources,
+    inventory: Inventory | None,
+    targets: Targets,
 ) -> None:
-    """The pool, the secrets and the variables a deployment names must be declared."""
-    where = (*declared.location, "work_pool")
-    where = (*where, "name") if document.has((*where, "name")) else where
-    pools = resources.names(WorkPools.title) | set(inventory.work_pools if inventory else ())
-    if declared.pool not in pools:
-        known = f"the pools are {', '.join(sorted(pools))}" if pools else f"add it to work_pools in {FILE}"
-        document.refuse(where, f"there is no pool {declared.pool!r}: {known}")
-    elif inventory and declared.pool not in inventory.work_pools:
-        served = ", ".join(sorted(inventory.work_pools)) or "none"
-        document.refuse(where, f"no worker of this environment serves the pool {declared.pool!r}: served are {served}")
+    """The pool, its queue, the secrets and the variables a deployment names must be declared."""
+    instead = targets.target.work_pool if targets.target else None
+    if not instead:  # the target's own is held against the pools apart
+        _check_pool(document, declared, resources, inventory)
+    queue = f"{instead or declared.pool}/{declared.queue}"
+    # Every pool has the default one
+    if declared.queue not in (None, "default") and queue not in resources.names(WorkQueues.title):
+        where = (*declared.location, "work_pool", "work_queue_name")
+        pool, _, name = queue.rpartition("/")
+        document.refuse(where, f"the pool {pool!r} has no queue {name!r}: add it to the pool's work_queues in {FILE}")
     for at, text in declared.templates:
         for placeholder in find_placeholders(text):
             parts = placeholder.name.split(".")
@@ -147,6 +151,18 @@ def _check_names(
             }.get(tuple(parts[: 3 if parts[1:2] == ["blocks"] else 2]), ("", ""))
             if kind and name not in resources.names(kind):
                 document.refuse(at, f"the {kind} {name!r} is not declared: add it to {kind}s in {FILE}")
+
+
+def _check_pool(document: Document, declared: Declaration, resources: Resources, inventory: Inventory | None) -> None:
+    where = (*declared.location, "work_pool")
+    where = (*where, "name") if document.has((*where, "name")) else where
+    pools = resources.names(WorkPools.title) | set(inventory.work_pools if inventory else ())
+    if declared.pool not in pools:
+        known = f"the pools are {', '.join(sorted(pools))}" if pools else f"add it to work_pools in {FILE}"
+        document.refuse(where, f"there is no pool {declared.pool!r}: {known}")
+    elif inventory and declared.pool not in inventory.work_pools:
+        served = ", ".join(sorted(inventory.work_pools)) or "none"
+        document.refuse(where, f"no worker of this environment serves the pool {declared.pool!r}: served are {served}")
 
 
 def _check_automations(resources: Resources, deployments: list[Deployment]) -> None:
@@ -176,48 +192,65 @@ def _check_target(
         else:
             _known_parameters(targets.document, where, given, flows[name])
             _valid_parameters(targets.document, where, given, flows[name])
+            _check_secrets(targets.document, where, given, flows[name], resources)
     names = {f"{each.flow.name}/{each.declaration.name}" for each in deployments}
     for number, name in enumerate(target.paused):
         if name not in names:
             targets.document.refuse((*at, "paused", number), f"there is no deployment {name!r} in this target")
 
 
-def _check_against_flow(document: Document, declared: Declaration, flow: Flow, resources: Resources) -> None:
+def _check_against_flow(
+    document: Document, declared: Declaration, flow: Flow, resources: Resources, targets: Targets
+) -> None:
+    """The parameters must be the flow's own. What is required may be missing from a deployment, for a run can still
+    give it; a schedule's run cannot.
+    """
     if declared.flow_name not in (None, flow.name):
         document.refuse((*declared.location, "flow_name"), f"the flow calls itself {flow.name!r}: remove it")
-    own = (*declared.location, "parameters")
-    _check_parameters(document, own, declared.parameters, {}, declared, flow, resources)
-    for location, schedule in declared.schedules.items():
-        where = (*location, "parameters")
-        _check_parameters(document, where, schedule.parameters, declared.parameters, declared, flow, resources)
+    values = declared.parameters | targets.parameters(flow.name)
+    required = flow.parameters.get("required", [])
+    for location, given in [
+        (declared.location, declared.parameters),
+        *((location, schedule.parameters) for location, schedule in declared.schedules.items()),
+    ]:
+        at = (*location, "parameters")
+        _known_parameters(document, at, given, flow)
+        lacking = [name for name in required if name not in values | given] if location != declared.location else []
+        if lacking:
+            document.refuse(at, f"the flow {flow.name!r} needs {', '.join(lacking)}: give it here or in the deployment")
+        if declared.enforce_parameter_schema:
+            _valid_parameters(document, at, given, flow)
+        _check_secrets(document, at, given, flow, resources)
+    properties = flow.parameters.get("properties", {}).items()
+    defaults = {name: schema["default"] for name, schema in properties if "default" in schema and name not in values}
+    _check_secrets(document, (*declared.location, "parameters"), defaults, flow, resources)
 
 
-def _check_parameters(
-    document: Document,
-    at: Location,
-    given: dict[str, Any],
-    beneath: dict[str, Any],
-    declared: Declaration,
-    flow: Flow,
-    resources: Resources,
-) -> None:
-    """Hold `given`, on top of the values `beneath`, against the flow's schema.
+def _check_secrets(document: Document, at: Location, given: dict[str, Any], flow: Flow, resources: Resources) -> None:
+    """Secrets that parameters name must be declared."""
+    for where, value in _secrets(flow.parameters, given, flow.parameters.get("definitions", {})):
+        block = value.removeprefix("/").replace("/", "-")
+        if block not in resources.names(SecretBlocks.title):
+            document.refuse((*at, *where), f"the secret {block!r} is not declared: add it to secrets in {FILE}")
 
-    What is required may be missing from a deployment, for a run can still give it; a schedule's run cannot.
-    """
-    scheduled = at[:-1] != declared.location
-    _known_parameters(document, at, given, flow)
-    values = beneath | given
-    if missing := [name for name in flow.parameters.get("required", []) if scheduled and name not in values]:
-        document.refuse(at, f"the flow {flow.name!r} needs {', '.join(missing)}: give it here or in the deployment")
-    if declared.enforce_parameter_schema:
-        _valid_parameters(document, at, given, flow)
-    for name, schema in flow.parameters.get("properties", {}).items():
-        value = given.get(name, None if scheduled else schema.get("default"))
-        if schema.get("format") == SECRET_FORMAT and isinstance(value, str) and value:
-            block = value.removeprefix("/").replace("/", "-")
-            if block not in resources.names(SecretBlocks.title):
-                document.refuse((*at, name), f"the secret {block!r} is not declared: add it to secrets in {FILE}")
+
+def _secrets(schema: Any, value: Any, definitions: dict[str, Any]) -> Iterator[tuple[Location, str]]:
+    """The names of Secret blocks in a value, and where each stands."""
+    if not isinstance(schema, dict):
+        return
+    if schema.get("format") == SECRET_FORMAT and isinstance(value, str) and value:
+        yield (), value
+    several = [one for name in ("anyOf", "allOf", "oneOf") for one in schema.get(name, ())]
+    for one in [*several, definitions.get(schema.get("$ref", "").rpartition("/")[2])]:
+        yield from _secrets(one, value, definitions)
+    inner: Iterable[tuple[str | int, Any, Any]] = ()
+    if isinstance(value, list):
+        inner = [(number, schema.get("items"), one) for number, one in enumerate(value)]
+    elif isinstance(value, dict):
+        own, others = schema.get("properties", {}), schema.get("additionalProperties")
+        inner = [(name, own.get(name, others), one) for name, one in value.items()]
+    for name, one, held in inner:
+        yield from (((name, *where), found) for where, found in _secrets(one, held, definitions))
 
 
 def _known_parameters(document: Document, at: Location, given: dict[str, Any], flow: Flow) -> None:

@@ -109,6 +109,7 @@ def _queues(found: Resources, at: Location, pool: dict[str, Any]) -> None:
         known(found.document, where, written, WorkQueueCreate)
         if missing(found.document, where, written, "name"):
             continue
+        found.written[WorkQueues.title].add(f"{pool['name']}/{written['name']}")
         try:
             fields = _given(WorkQueueCreate, "description", "concurrency_limit")(written)
             # unlike a pool's, it cannot be null

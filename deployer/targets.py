@@ -23,7 +23,7 @@ class Target(BaseModel):
     # production: committed code only, nothing that is a test, nothing paused unless it is listed
     mode: Literal["development", "production"]
     # put before the names of deployments, where several targets share a server; then only deployments are registered
-    name_prefix: str = ""
+    name_prefix: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$")
     # paused: whatever the projects say
     schedules: Literal["paused"] | None = None
     # instead of the pools the projects name
@@ -75,6 +75,10 @@ class Targets:
             if target.mode == PRODUCTION and target.schedules == "paused":
                 where = ("targets", each, "schedules")
                 self.document.refuse(where, "production is not paused as a whole: list its deployments under `paused`")
+            for number, tag in enumerate(target.tags if target.mode == PRODUCTION else ()):
+                if tag.lower() in TEST_TAGS:
+                    where = ("targets", each, "tags", number)
+                    self.document.refuse(where, f"{tag!r} does not belong into production: remove it")
         if name:
             if name not in file.targets:
                 raise DeployError(f"{shown} has no target {name!r}: it has {', '.join(file.targets) or 'none'}")
@@ -84,6 +88,10 @@ class Targets:
     def takes(self, declared: Declaration) -> bool:
         """Whether a deployment belongs into the target."""
         return not (self.target and set(self.target.without_tags) & set(declared.tags))
+
+    def parameters(self, flow: str) -> dict[str, Any]:
+        """What the target gives the deployments of a flow, on top of their own."""
+        return self.target.parameters.get(flow, {}) if self.target else {}
 
     def check(self, document: Document, declared: Declaration, full_name: str) -> None:
         """Refuse what should not reach production; `full_name` is <flow>/<deployment>."""

@@ -131,6 +131,20 @@ def test_only_pools_that_workers_serve_may_be_used(write_project, problems) -> N
     ]
 
 
+def test_only_queues_that_are_declared_may_be_used(write_project, problems, flows: Path) -> None:
+    one = "deployments: [{name: a, entrypoint: 'flow.py:goodbye', work_pool: {work_queue_name: %s}}]"
+    write_project(prefect_yaml=one % "night")
+    assert problems() == [
+        "flows/shop/prefect.yaml:1: deployments[0].work_pool.work_queue_name: "
+        "the pool 'default' has no queue 'night': add it to the pool's work_queues in resources.yml"
+    ]
+    (flows / "resources.yml").write_text("work_pools: [{name: default, work_queues: [{name: night}]}]")
+    assert problems() == []
+    write_project(prefect_yaml=one % "default")
+    (flows / "resources.yml").write_text("work_pools: [{name: default}]")
+    assert problems() == []
+
+
 SECRETS = """
 deployments:
   - name: daily
@@ -173,6 +187,65 @@ def test_secrets_and_variables_are_declared(write_project, problems, flows: Path
     write_project(prefect_yaml=SECRETS.replace("    parameters: {login: /shop/reader}\n", ""), flow_py=DUMP)
     [line] = problems()
     assert "parameters.login: the secret 'reader' is not declared" in line, "a default names a secret too"
+
+
+INNER = """
+deployments:
+  - name: daily
+    entrypoint: flow.py:dump
+    parameters:
+      maybe: one
+      several: [two]
+      by_name: {a: three}
+      login: {user: root, password: four}
+"""
+DUMP_INNER = """
+from typing import Annotated
+
+from prefect import flow
+from pydantic import BaseModel, Field
+
+SecretBlock = Annotated[str, Field(json_schema_extra={"format": "secret-block"})]
+
+
+class Login(BaseModel):
+    user: str
+    password: SecretBlock
+
+
+@flow
+def dump(
+    maybe: SecretBlock | None,
+    several: list[SecretBlock],
+    by_name: dict[str, SecretBlock],
+    login: Login,
+    also: list[SecretBlock] = ["five"],
+):
+    pass
+"""
+
+
+def test_secrets_inside_of_a_parameter_are_declared_too(write_project, problems, flows: Path) -> None:
+    write_project(prefect_yaml=INNER, flow_py=DUMP_INNER)
+    start, end = "flows/shop/prefect.yaml:", "is not declared: add it to secrets in resources.yml"
+    assert problems() == [
+        f"{start}5: deployments[0].parameters.also[0]: the secret 'five' {end}",
+        f"{start}6: deployments[0].parameters.maybe: the secret 'one' {end}",
+        f"{start}7: deployments[0].parameters.several[0]: the secret 'two' {end}",
+        f"{start}8: deployments[0].parameters.by_name.a: the secret 'three' {end}",
+        f"{start}9: deployments[0].parameters.login.password: the secret 'four' {end}",
+    ]
+    names = "secrets: [one, two, three, four, five]\n"
+    (flows / "resources.yml").write_text(f"work_pools: [{{name: default}}]\n{names}")
+    assert problems() == []
+
+
+def test_secrets_that_a_target_names_are_declared_too(write_project, problems, flows: Path) -> None:
+    write_project(prefect_yaml="deployments: [{name: a, entrypoint: 'flow.py:dump'}]", flow_py=DUMP)
+    parameters = "{dump: {login: other}}"
+    (flows / "targets.yml").write_text(f"name: shop\ntargets: {{lab: {{mode: development, parameters: {parameters}}}}}")
+    [line] = problems("lab")
+    assert line.startswith("flows/targets.yml:2: targets.lab.parameters.dump.login: the secret 'other' is not declared")
 
 
 LOCKS = {

@@ -1,5 +1,6 @@
 """What differs by target, and what a production target refuses."""
 
+import shutil
 import subprocess
 from pathlib import Path, PurePosixPath
 
@@ -9,6 +10,7 @@ import deploy
 from deployer.check import check
 from deployer.desired import Release, desired
 from deployer.errors import DeployError
+from deployer.inventory import Inventory
 
 pytestmark = pytest.mark.usefixtures("imported")
 
@@ -34,10 +36,10 @@ RELEASE = Release("r1", PurePosixPath("/flows"), PurePosixPath("/envs"))
 def checked(flows: Path, write_project, python_of):
     """The two deployments, checked for a target that is written as YAML's flow mapping."""
 
-    def call(target: str):
-        write_project(prefect_yaml=PROJECT)
+    def call(target: str, inventory: Inventory | None = None, project: str = PROJECT):
+        write_project(prefect_yaml=project)
         (flows / "targets.yml").write_text(f"name: shop\ntargets:\n  one:\n    {target}\n")
-        return check(flows, "one", None, python_of)
+        return check(flows, "one", inventory, python_of)
 
     return call
 
@@ -60,6 +62,24 @@ def test_a_target_changes_what_it_names(checked) -> None:
     assert "parameters" in hourly
     assert hourly["parameters"] == {}
     assert [each["active"] for each in daily["schedules"]] == [False]
+
+
+def test_a_targets_pool_takes_the_place_of_the_projects_own(checked, flows: Path) -> None:
+    (flows / "resources.yml").write_text("work_pools: [{name: default}, {name: heavy}]\n")
+    for inventory in (None, Inventory(["heavy"])):
+        found = checked("{mode: development, work_pool: heavy}", inventory)
+        assert found.problems == []
+        pools = {each.fields["work_pool_name"] for each in desired(found, RELEASE, []).resources if "/" in each.name}
+        assert pools == {"heavy"}
+    [line] = checked("{mode: development, work_pool: heavy}", Inventory(["default"])).problems
+    assert line.field == "targets.one.work_pool"
+
+
+def test_a_targets_parameters_are_given_to_schedules_too(checked) -> None:
+    project = PROJECT.replace("    parameters: {who: you}\n", "")
+    [line] = checked("{mode: development}", project=project).problems
+    assert "the flow 'hello' needs who" in line.message
+    assert checked("{mode: development, parameters: {hello: {who: you}}}", project=project).problems == []
 
 
 def test_deployments_with_some_tags_stay_out(checked) -> None:
@@ -89,6 +109,8 @@ BAD = {
         "{mode: production, schedules: paused}",
         "targets.one.schedules: production is not paused as a whole",
     ),
+    "a test": ("{mode: production, tags: [a, Test]}", "targets.one.tags[1]: 'Test' does not belong into production"),
+    "prefix": ("{mode: development, name_prefix: a/b-}", "targets.one.name_prefix: String should match pattern"),
     "pool": ("{mode: development, work_pool: heavy}", "targets.one.work_pool: there is no pool 'heavy'"),
     "flow": ("{mode: development, parameters: {helo: {}}}", "targets.one.parameters.helo: there is no flow 'helo'"),
     "parameter": (
@@ -141,5 +163,10 @@ def test_production_takes_committed_code_only(flows: Path, write_project, python
     write_project("bar", prefect_yaml="deployments: [{name: other, entrypoint: 'flow.py:goodbye'}]")
     assert deploy.main([*command, "--target", "production"], python_of) == 1
     assert "flows/ has uncommitted changes, and only committed code may run here" in capsys.readouterr().err
+    assert deploy.main([*command, "--target", "production", "--release", "r1"], python_of) == 1
+    assert "flows/ has uncommitted changes" in capsys.readouterr().err, "a name of its own makes it no better"
     assert deploy.main([*command, "--target", "lab"], python_of) == 0
     assert "-dirty-" in capsys.readouterr().out
+    shutil.rmtree(flows / "bar")
+    assert deploy.main([*command, "--target", "production", "--release", "r1"], python_of) == 1
+    assert ", not r1: check out its commit, or give its MANIFEST" in capsys.readouterr().err
