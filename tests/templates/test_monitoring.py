@@ -1,6 +1,7 @@
 """What monitoring/ ships holds together: Prometheus takes it, and each alert fires when it should."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -32,6 +33,13 @@ def alerts() -> list[dict]:
     return [
         rule for group in yaml.safe_load((MONITORING / "rules.yml").read_text())["groups"] for rule in group["rules"]
     ]
+
+
+def test_a_unit_of_the_platform_that_fails_has_a_figure() -> None:
+    variables = yaml.safe_load((ROOT / "ansible/roles/metrics/vars/main.yml").read_text())
+    (included,) = re.findall(r"systemd.unit-include=(\S+)", "\n".join(variables["__metrics_exporters"][0]["arguments"]))
+    names = [path.stem.replace("@.", "@one.") for path in (ROOT / "systemd").glob("*.service.j2")]
+    assert [name for name in names if not re.fullmatch(included, name) and not name.startswith("notify@")] == []
 
 
 @pytest.mark.parametrize("alert", alerts(), ids=lambda alert: alert["alert"])
