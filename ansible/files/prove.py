@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun
@@ -67,4 +68,8 @@ with get_client(sync_client=True) as client:
         if client.read_work_pool(pool).is_paused:
             print(f"the pool {pool} is paused, its worker is not proved")
         else:
-            prove(client, pool)
+            try:
+                prove(client, pool)
+            except httpx.HTTPError as error:
+                reason, *_ = str(error).splitlines() or [type(error).__name__]
+                sys.exit(f"the canary run of the pool {pool}: {reason}")

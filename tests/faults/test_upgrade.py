@@ -1,6 +1,7 @@
 """`make upgrade` and `make rollback-platform` on the lab: all that was there is there after, whatever goes wrong.
 
-The tests go on from one another: the lab goes back to an older Prefect with another schema, and comes forward again.
+The tests go on from one another: the lab goes back to an older Prefect with another schema, comes forward again, goes
+to the release before the locked one, and comes back by `make rollback-platform`.
 """
 
 import json
@@ -21,14 +22,30 @@ import requests
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Scheduled
-from restoring import command
+from restoring import command, refused
 from testinfra.host import Host
 from waiting import until
 
 ROOT = Path(__file__).parents[2]
 # The last release before the locked one with another schema of the database, so that there is something to migrate
 OLDER = "3.8.6"
-LOCKED = re.search(r"^prefect==(\S+)", (ROOT / "requirements/server.txt").read_text(), re.MULTILINE)[1]
+ENDED = "state_type IN ('COMPLETED', 'FAILED', 'CRASHED', 'CANCELLED')"
+# What has an id and must not get lost
+DATA = (
+    f"SELECT id || ' ' || state_name FROM flow_run WHERE {ENDED}",  # noqa: S608
+    f"SELECT id FROM log WHERE flow_run_id IN (SELECT id FROM flow_run WHERE {ENDED})",  # noqa: S608
+    "SELECT id || ' ' || name FROM deployment",
+    "SELECT id || ' ' || name FROM block_document",
+    "SELECT id || ' ' || name FROM automation",
+)
+
+
+def version_in(lock: Path) -> str:
+    """The Prefect of a lock."""
+    return re.search(r"^prefect==(\S+)", lock.read_text(), re.MULTILINE)[1]
+
+
+LOCKED = version_in(ROOT / "requirements/server.txt")
 
 
 @dataclass
@@ -52,13 +69,11 @@ def make(*arguments: str, locks: Path | None = None) -> Answer:
     return Answer(process.returncode, output)
 
 
-@pytest.fixture(scope="module")
-def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Settings that name locks of the older Prefect."""
-    folder = tmp_path_factory.mktemp("older")
+def locks_of(folder: Path, prefect: str) -> Path:
+    """Settings that name locks of another Prefect."""
     for name in ("server", "worker"):
         wanted = (ROOT / f"requirements/{name}.in").read_text()
-        (folder / f"{name}.in").write_text(wanted.replace(f"prefect=={LOCKED}", f"prefect=={OLDER}"))
+        (folder / f"{name}.in").write_text(wanted.replace(f"prefect=={LOCKED}", prefect))
         lock = folder / f"{name}.txt"
         lock.write_text((ROOT / f"requirements/{name}.txt").read_text())
         options = ["--quiet", "--universal", "--generate-hashes", "--no-header", "--python-version", "3.11"]
@@ -70,6 +85,18 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return settings
 
 
+@pytest.fixture(scope="module")
+def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Settings that name locks of the older Prefect."""
+    return locks_of(tmp_path_factory.mktemp("older"), f"prefect=={OLDER}")
+
+
+@pytest.fixture(scope="module")
+def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Settings that name locks of the last Prefect before the locked one that the index offers."""
+    return locks_of(tmp_path_factory.mktemp("previous"), f"prefect<{LOCKED}")
+
+
 @dataclass
 class Platform:
     """The lab, as these tests look at it."""
@@ -77,6 +104,7 @@ class Platform:
     host: Host
     client: SyncPrefectClient
     deployment: UUID
+    data_before: list[set[str]] = field(default_factory=list, repr=False)
 
     def version(self) -> str:
         return self.client.request("GET", "/admin/version").json()
@@ -87,10 +115,16 @@ class Platform:
     def schema(self) -> str:
         return self.sql("SELECT version_num FROM alembic_version")
 
-    def ended_runs(self) -> dict[str, str]:
-        ended = "'COMPLETED', 'FAILED', 'CRASHED', 'CANCELLED'"
-        rows = self.sql(f"SELECT id || ' ' || state_name FROM flow_run WHERE state_type IN ({ended})")  # noqa: S608
-        return dict(row.split(" ", 1) for row in rows.splitlines())
+    def data(self) -> list[set[str]]:
+        """What must not get lost; there is some of each."""
+        found = [set(self.sql(query).splitlines()) for query in DATA]
+        assert all(found), dict(zip(DATA, map(len, found), strict=True))
+        return found
+
+    def has(self, data: list[set[str]]) -> None:
+        """All of this is there."""
+        lost = {query: was - now for query, was, now in zip(DATA, data, self.data(), strict=True) if was - now}
+        assert not lost
 
     def start(self, seconds_ahead: float = 0) -> FlowRun:
         when = datetime.now(UTC) + timedelta(seconds=seconds_ahead)
@@ -121,6 +155,7 @@ def platform(host: Host, client: SyncPrefectClient, older: Path) -> Iterator[Pla
     runs = [platform.start() for _ in range(3)]
     for run in runs:
         platform.completes(run)
+    platform.data_before = platform.data()
     answer = make("upgrade", "CONFIRM=1", locks=older)
     assert answer.code == 0, answer.output
     yield platform
@@ -129,8 +164,8 @@ def platform(host: Host, client: SyncPrefectClient, older: Path) -> Iterator[Pla
     client.delete_flow(flow)
 
 
-def test_the_way_back_keeps_the_runs(platform: Platform) -> None:
-    assert len(platform.ended_runs()) >= 3
+def test_the_way_back_keeps_the_data(platform: Platform) -> None:
+    platform.has(platform.data_before)
     platform.works(OLDER)
 
 
@@ -166,10 +201,10 @@ class Outage(threading.Thread):
 def measured(figures: dict[str, object]) -> Callable[..., Answer]:
     """Runs a command; how long it takes, and how long the API does not answer meanwhile, are among the figures."""
 
-    def measured(*arguments: str) -> Answer:
+    def measured(*arguments: str, locks: Path | None = None) -> Answer:
         outage, started = Outage(), time.monotonic()
         outage.start()
-        answer = make(*arguments)
+        answer = make(*arguments, locks=locks)
         outage.over.set()
         figures["took s"], figures["without API s"] = round(time.monotonic() - started), round(outage.seconds)
         return answer
@@ -193,40 +228,38 @@ def refused_migrations(platform: Platform) -> Iterator[None]:
 def test_a_migration_that_fails_leaves_the_older_one_with_all_its_data(
     platform: Platform, refused_migrations: None, measured: Callable[..., Answer]
 ) -> None:
-    runs, schema = platform.ended_runs(), platform.schema()
+    data, schema = platform.data(), platform.schema()
     late = platform.start(seconds_ahead=20)
     answer = measured("upgrade")
     assert answer.code != 0
     answer.line("failed:", "runs as it did before", "no change of the schema today")
     assert platform.schema() == schema
-    assert platform.ended_runs().items() >= runs.items()
+    platform.has(data)
     platform.completes(late)
     platform.works(OLDER)
 
 
 def test_an_upgrade_that_was_cut_off_is_mended_by_the_next(platform: Platform, measured: Callable[..., Answer]) -> None:
-    runs, late = platform.ended_runs(), platform.start(seconds_ahead=40)
+    data, late = platform.data(), platform.start(seconds_ahead=60)
     process = command("upgrade")
     threading.Thread(target=process.communicate, daemon=True).start()
-    # Nobody stays connected to the database that is copied.
-    copied = "SELECT 1 FROM pg_database WHERE datname = 'prefect_before'"
-    until(lambda: platform.sql(copied, database="postgres"), 300, "the data is copied")
+    # While it is copied, nobody can sign in to the database.
+    copied = "SELECT count(*) FROM pg_database WHERE datname IN ('prefect', 'prefect_before') AND datallowconn"
+    until(lambda: platform.sql(copied, database="postgres") == "2", 300, "the data is copied")
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not platform.host.service("prefect-server").is_running
-    answer = measured("upgrade")
+    # As if the server had been told, after the copy, that a run has ended
+    platform.sql(f"UPDATE flow_run SET updated = now() WHERE id = (SELECT id FROM flow_run WHERE {ENDED} LIMIT 1)")  # noqa: S608
+    assert "would lose 1 flow runs" in refused("upgrade")
+    assert "`make upgrade`" in refused("provision")
+    assert "`make upgrade`" in refused("restore")
+    make("status").line("has not ended", "make upgrade")
+    answer = measured("upgrade", "OVERWRITE=1")
     assert answer.code == 0, answer.output
-    assert platform.ended_runs().items() >= runs.items()
+    platform.has(data)
     platform.completes(late)
     platform.works(LOCKED)
-
-
-def test_a_second_upgrade_changes_nothing(platform: Platform) -> None:
-    answer = make("upgrade")
-    assert answer.code == 0, answer.output
-    answer.line("there is nothing to upgrade")
-    assert re.search(r"changed=0 ", answer.output)
-    assert not re.search(r"changed=[1-9]", answer.output)
 
 
 def test_the_way_back_must_be_meant(platform: Platform) -> None:
@@ -234,3 +267,90 @@ def test_the_way_back_must_be_meant(platform: Platform) -> None:
     assert answer.code != 0
     answer.line("failed:", f"Prefect {OLDER} is older than the schema", "CONFIRM=1")
     assert platform.version() == LOCKED
+
+
+@pytest.fixture
+def failing_proof(platform: Platform) -> Iterator[None]:
+    """A canary that takes a row away, and then cannot run."""
+    platform.sql(
+        "CREATE TABLE ours AS SELECT 'here' AS text;"
+        "CREATE FUNCTION take() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS "
+        "$$ BEGIN DELETE FROM ours; RETURN NULL; END $$;"
+        "CREATE TRIGGER taken AFTER INSERT ON flow FOR EACH ROW WHEN (NEW.name = 'platform-canary') "
+        "EXECUTE FUNCTION take();"
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF EXISTS (SELECT 1 FROM flow WHERE id = NEW.flow_id AND name = 'platform-canary') "
+        "AND NOT EXISTS (SELECT 1 FROM ours) THEN RAISE EXCEPTION 'no canary today'; END IF; RETURN NEW; END $$;"
+        "CREATE TRIGGER refused BEFORE INSERT ON flow_run FOR EACH ROW EXECUTE FUNCTION refuse();"
+        'GRANT SELECT ON ours TO "prefect-server"'
+    )
+    yield
+    platform.sql(
+        "DROP TRIGGER taken ON flow; DROP TRIGGER refused ON flow_run; DROP FUNCTION take, refuse; DROP TABLE ours"
+    )
+
+
+def test_a_proof_that_fails_brings_back_the_data_of_before(
+    platform: Platform, previous: Path, failing_proof: None, measured: Callable[..., Answer]
+) -> None:
+    data = platform.data()
+    answer = measured("upgrade", "CONFIRM=1", locks=previous)
+    assert answer.code != 0
+    answer.line("failed:", "runs as it did before", "A run on every pool")
+    # The canary was refused because the row was gone, so this is the copy.
+    assert platform.host.check_output("journalctl --unit=prefect-server --output=cat --grep=%s", "no canary today")
+    assert platform.sql("SELECT text FROM ours") == "here"
+    platform.has(data)
+    platform.works(LOCKED)
+
+
+@pytest.fixture
+def held(platform: Platform) -> Iterator[Callable[[], None]]:
+    """Work queues that cannot go on, until this is called."""
+    platform.sql(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'no queue goes on today'; END $$;"
+        "CREATE TRIGGER refused BEFORE UPDATE ON work_queue FOR EACH ROW "
+        "WHEN (OLD.is_paused AND NOT NEW.is_paused) EXECUTE FUNCTION refuse()"
+    )
+
+    def let_go() -> None:
+        platform.sql("DROP FUNCTION IF EXISTS refuse CASCADE")
+
+    yield let_go
+    let_go()
+
+
+def test_what_fails_after_the_proof_is_done_by_the_next(
+    platform: Platform, previous: Path, held: Callable[[], None]
+) -> None:
+    data = platform.data()
+    answer = make("upgrade", "CONFIRM=1", locks=previous)
+    assert answer.code != 0
+    answer.line("failed:", "Let the work go on")
+    answer.line("failed:", "`make upgrade` goes on from there")
+    # What the new server was told must not get lost.
+    late = platform.start()
+    held()
+    answer = make("upgrade", locks=previous)
+    assert answer.code == 0, answer.output
+    answer.line("there is nothing to upgrade")
+    platform.has(data)
+    platform.completes(late)
+    platform.works(version_in(previous.parent / "server.txt"))
+
+
+def test_a_second_upgrade_changes_nothing(platform: Platform, previous: Path) -> None:
+    answer = make("upgrade", locks=previous)
+    assert answer.code == 0, answer.output
+    answer.line("there is nothing to upgrade")
+    assert re.search(r"changed=0 ", answer.output)
+    assert not re.search(r"changed=[1-9]", answer.output)
+
+
+def test_the_way_back_from_an_upgrade(platform: Platform, measured: Callable[..., Answer]) -> None:
+    data = platform.data()
+    answer = measured("rollback-platform")
+    assert answer.code == 0, answer.output
+    platform.has(data)
+    platform.works(LOCKED)
