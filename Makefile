@@ -33,6 +33,7 @@ vault_password = $(CURDIR)/$(inventory)/.vault-password
 ansible_options = -i $(inventory) --vault-password-file $(vault_password)
 endif
 playbook = ansible-playbook $(ansible_options)
+# In the environment, and on no command line, where everybody would see the login.
 prefect_env = settings="$$($(MAKE) -s env ENV=$(ENV))"; eval "$$settings"
 
 help: ## This list
@@ -69,8 +70,7 @@ provision: .venv/.complete vault ## A bare server -> the platform
 plan-provision: .venv/.complete vault ## What `make provision` would change, without changing it
 	@$(playbook) ansible/site.yml --check --diff
 
-# What was cut off is gone back from, or ended, before anything else; so is what fails. The login is in the environment, and
-# on no command line.
+# What was cut off is gone back from, or ended, before anything else; so is what fails.
 upgrade_log = $(STATE_DIR)/upgrade.log
 define upgrade_platform
 	@mkdir -p $(STATE_DIR); rm -f $(upgrade_log)
@@ -101,8 +101,8 @@ plan: .venv/.complete vault ## What `make deploy-flows` would change, field by f
 	@$(prefect_env); python deploy.py plan --target $(ENV) $(registered) --markdown $(STATE_DIR)/plan.md || test $$? = 2
 
 deploy-flows: .venv/.complete vault ## Check the flows, ship a release to the workers, register what it wants: [PRUNE=1]
-	@$(wanted); $(playbook) ansible/deploy.yml -e flows_wanted="$$wanted"; \
-	  $(prefect_env); python deploy.py apply "$$wanted" $(registered)
+	@$(wanted); $(prefect_env); $(playbook) ansible/deploy.yml -e flows_wanted="$$wanted"; \
+	  python deploy.py apply "$$wanted" $(registered)
 
 rollback: .venv/.complete vault ## Register the release before the last again, or RELEASE=<id>: [PRUNE=1]
 	@$(wanted); $(playbook) ansible/rollback.yml -e flows_wanted="$$wanted"; \
@@ -174,7 +174,7 @@ lab: .venv/.complete vault
 	@$(playbook) compose/lab.yml
 
 ui: .venv/.complete vault ## Address and login of the UI, and the last runs
-	@$(playbook) ansible/ui.yml
+	@$(prefect_env); $(playbook) ansible/ui.yml
 
 down: .venv/.complete ## Remove the lab
 	@ansible-playbook compose/down.yml
