@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from deployer.errors import DeployError
-from deployer.kinds.blocks import NotificationBlocks, SecretBlocks
+from deployer.kinds.blocks import NotificationBlocks, SecretBlocks, unusable
 from deployer.resources import FILE
 from deployer.state import Resource, State
 
@@ -20,7 +20,7 @@ class Inventory:
 
     def added_to(self, state: State) -> State:
         """The state, and the blocks with their values, of the kinds that it has; raises a DeployError if one that it
-        needs has none.
+        needs has none, or if an address is none.
         """
         for kind, names in state.blocks.items():
             for name in names:
@@ -30,6 +30,12 @@ class Inventory:
                         f"the {kind} {name!r} is declared in {FILE} and has no value in this environment: "
                         f"add it to {where} of the inventory"
                     )
+        for name, address in self.blocks.get(NotificationBlocks.title, {}).items():
+            if NotificationBlocks.title in state.blocks and unusable(address):
+                raise DeployError(
+                    f"the notification {name!r} is no address that Apprise can write to, "
+                    "see https://appriseit.com/services/: correct it in prefect_notifications of the inventory"
+                )
         blocks = [
             Resource(kind, name, {"value": value})
             for kind, of in self.blocks.items()

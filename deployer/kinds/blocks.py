@@ -1,5 +1,8 @@
 """Blocks whose values come from the vault. No value is ever printed, nor part of an error."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from prefect.blocks.core import Block
@@ -14,6 +17,7 @@ from deployer.kinds.kind import PAGE, Comparison, Held, Kind, pages
 from deployer.state import Resource
 
 HIDDEN = "(hidden)"
+PLACEHOLDER = "CHANGE_ME"
 
 
 class _Blocks(Kind):
@@ -45,7 +49,8 @@ class _Blocks(Kind):
 
     async def write(self, name: str, fields: dict[str, Any], held: Held | None) -> None:
         try:
-            block = self.block(**{self.field: fields["value"]})
+            with _apprise_unheard():
+                block = self.block(**{self.field: fields["value"]})
             await block.asave(name, overwrite=True, client=self._client)
         except PrefectHTTPStatusError as error:  # the server repeats what it was sent
             said = f"the server answers {error.response.status_code}"
@@ -72,3 +77,28 @@ class NotificationBlocks(_Blocks):
     title = "notification"
     block = SlackWebhook
     field = "url"
+
+
+def unusable(address: str) -> bool:
+    """Whether nothing can be sent there: the block of such an address would be saved all the same."""
+    with _apprise_unheard() as errors:
+        SlackWebhook(url=address)
+    return bool(errors) or not address.strip() or PLACEHOLDER in address
+
+
+@contextmanager
+def _apprise_unheard() -> Iterator[list[str]]:
+    """Apprise logs addresses that it cannot read, passwords and all: its errors are noted, and its log stays silent."""
+    errors: list[str] = []
+
+    def note(record: logging.LogRecord) -> bool:
+        if record.levelno >= logging.ERROR:
+            errors.append(record.levelname)
+        return False
+
+    logger = logging.getLogger("apprise")
+    logger.addFilter(note)
+    try:
+        yield errors
+    finally:
+        logger.removeFilter(note)

@@ -1,11 +1,13 @@
 """Values from the vault: written when they differ, and never shown."""
 
 import json
+import logging
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-from asking import ask
+from asking import ask, registered
 from prefect.exceptions import PrefectHTTPStatusError
 
 
@@ -70,6 +72,62 @@ def test_secrets_that_are_none_are_refused_unseen(secrets, given: object, said: 
     assert (code, lines, len(errors)) == (1, [], 1)
     assert said in errors[0]
     assert "swordfish" not in errors[0]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "slack://swordfish",
+        "mailtos://user:swordfish@",
+        "mailtos://swordfish:swordfish@?to=swordfish",
+        "https://hooks.slack.com/services/swordfish",
+        "json://user:swordfish@:99999/",
+        "json://localhost/fine, slack://swordfish",
+        "swordfish",
+        "mailtos://swordfish:CHANGE_ME@smtp.example.org",
+        "CHANGE_ME",
+        "  ",
+    ],
+)
+@pytest.mark.parametrize("command", ["plan", "apply"])
+def test_an_address_that_is_none_is_refused_unseen(run, shop: str, flows: Path, address: str, command: str) -> None:
+    file = flows.parent / "inventory.json"
+    given = {"work_pools": [shop], "notifications": {"fine": "json://localhost/", "broken": address}}
+    file.write_text(json.dumps({"platform_inventory": given}))
+    with log_of("apprise") as said:
+        code, lines, errors = run(command, "--release", "r1", "--inventory", str(file))
+    assert (code, lines) == (1, [])
+    assert errors == [
+        "the notification 'broken' is no address that Apprise can write to, see https://appriseit.com/services/: "
+        "correct it in prefect_notifications of the inventory"
+    ]
+    assert said == []
+    assert f"{shop}/daily" not in registered()
+
+
+def test_what_apprise_says_of_a_good_address_is_not_heard(run, shop: str, flows: Path) -> None:
+    file = flows.parent / "inventory.json"
+    address = "json://localhost/?overflow=swordfish"
+    given = {"work_pools": [shop], "notifications": {f"{shop}-ops": address}}
+    file.write_text(json.dumps({"platform_inventory": given}))
+    with log_of("apprise") as said:
+        code, lines, errors = run("apply", "--release", "r1", "--inventory", str(file))
+    assert (code, errors, said) == (0, [], [])
+    assert "swordfish" not in str(lines)
+    assert f"created   notification {shop}-ops" in lines
+
+
+@contextmanager
+def log_of(name: str):
+    """What a logger writes, whoever listens."""
+    written: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: written.append(record.getMessage())
+    logging.getLogger(name).addHandler(handler)
+    try:
+        yield written
+    finally:
+        logging.getLogger(name).removeHandler(handler)
 
 
 @pytest.mark.parametrize("kind", ["answer", "exception"])
