@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -177,17 +178,26 @@ def test_provision_does_not_upgrade(platform: Platform) -> None:
     assert platform.version() == OLDER
 
 
-class Outage(threading.Thread):
-    """How long the API does not answer over HTTPS."""
+def command_lines() -> Iterator[str]:
+    """Those of all processes, which everybody may read."""
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            yield process.read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+
+
+class Watch(threading.Thread):
+    """How long the API does not answer over HTTPS, and the command lines that tell its password."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self.seconds, self.over = 0.0, threading.Event()
+        self.seconds, self.telling, self.over = 0.0, set[str](), threading.Event()
 
     def run(self) -> None:
         url, ca = os.environ["PREFECT_API_URL"], os.environ["PREFECT_API_SSL_CERT_FILE"]
+        _, password = os.environ["PREFECT_API_AUTH_STRING"].split(":", 1)
         last = time.monotonic()
         while not self.over.wait(0.2):
+            self.telling |= {line.replace(password, "...") for line in command_lines() if password in line}
             try:
                 answers = requests.get(f"{url}/ready", verify=ca, timeout=5).ok
             except requests.RequestException:
@@ -199,14 +209,18 @@ class Outage(threading.Thread):
 
 @pytest.fixture
 def measured(figures: dict[str, object]) -> Callable[..., Answer]:
-    """Runs a command; how long it takes, and how long the API does not answer meanwhile, are among the figures."""
+    """Runs a command; how long it takes, and how long the API does not answer meanwhile, are among the figures.
+
+    Nobody else on this machine learns the password meanwhile.
+    """
 
     def measured(*arguments: str, locks: Path | None = None) -> Answer:
-        outage, started = Outage(), time.monotonic()
-        outage.start()
+        watch, started = Watch(), time.monotonic()
+        watch.start()
         answer = make(*arguments, locks=locks)
-        outage.over.set()
-        figures["took s"], figures["without API s"] = round(time.monotonic() - started), round(outage.seconds)
+        watch.over.set()
+        assert not watch.telling
+        figures["took s"], figures["without API s"] = round(time.monotonic() - started), round(watch.seconds)
         return answer
 
     return measured
