@@ -43,12 +43,17 @@ def make(*arguments: str, settings: Path | None = None) -> str:
     return said
 
 
-def refused(*arguments: str) -> str:
-    """The one line that says why a command was refused."""
-    process = command(*arguments)
+def failed(*arguments: str, settings: Path | None = None) -> str:
+    """What a command says that does not end well."""
+    process = command(*arguments, settings=settings)
     said, _ = process.communicate()
     assert process.returncode != 0, said
-    [line] = [line for line in said.splitlines() if line.startswith("failed: ")]
+    return said
+
+
+def refused(*arguments: str, settings: Path | None = None) -> str:
+    """The one line that says why a command was refused."""
+    [line] = [line for line in failed(*arguments, settings=settings).splitlines() if line.startswith("failed: ")]
     return line
 
 

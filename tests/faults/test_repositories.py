@@ -11,7 +11,7 @@ import pytest
 from docker.models.containers import Container
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.states import Completed
-from restoring import ROOT, add_runs, make, options, runs
+from restoring import ROOT, add_runs, failed, make, options, refused, runs
 from testinfra.host import Host
 from waiting import until
 
@@ -153,14 +153,59 @@ def test_each_repository_can_be_restored(host: Host, settings: Path) -> None:
     assert "PROBLEM" not in said
 
 
-def test_what_is_outside_brings_back_a_lost_disk(client: SyncPrefectClient, host: Host, settings: Path) -> None:
+def backups(host: Host) -> dict[int, set[str]]:
+    """The backups of each repository that can be looked at."""
+    [stanza] = json.loads(host.check_output("runuser -u postgres -- pgbackrest --stanza=prefect info --output=json"))
+    labels = {repository["key"]: set() for repository in stanza["repo"]}
+    for backup in stanza["backup"]:
+        labels[backup["database"]["repo-key"]].add(backup["label"])
+    return labels
+
+
+@pytest.fixture
+def away(host: Host, settings: Path) -> Iterator[int]:
+    """A repository that lets nobody in; afterwards it does again."""
+    host.check_output("mv /srv/backups/.ssh /srv/backups/.ssh-hidden")
+    yield 4
+    host.check_output("mv /srv/backups/.ssh-hidden /srv/backups/.ssh")
+    make("backup", settings=settings)
+    host.check_output("systemctl start pgbackrest-check")
+
+
+def test_one_that_is_away_keeps_no_backup_from_the_others(host: Host, settings: Path, away: int) -> None:
+    before = backups(host)
+    assert f"no backup in repository {away} (" in refused("backup", settings=settings)
+    after = backups(host)
+    assert [number for number in before if after[number] > before[number]] == [1, 2, 3]
+    assert f"repository {away} cannot be used: " in failed("status", settings=settings)
+
+    provide([LOCAL, AZURE, S3, SFTP], settings.parent)
+    assert backups(host) == after
+
+
+def as_good_as_new(host: Host) -> None:
+    """A host on which nothing is left of the database, of its backups, and of how to reach them."""
+    host.check_output("systemctl stop prefect-worker@default prefect-server")
+    host.check_output(
+        "sh -c 'v=$(ls /etc/postgresql); pg_dropcluster --stop $v main && pg_createcluster --start $v main'"
+    )
+    host.check_output("sh -c 'rm -r /etc/pgbackrest* /var/lib/pgbackrest /var/spool/pgbackrest /srv/backups/*'")
+
+
+def test_what_is_outside_brings_the_database_onto_a_new_host(
+    client: SyncPrefectClient, host: Host, settings: Path
+) -> None:
     for run in runs(client):
         client.delete_flow_run(run)
     add_runs(client, 5, Completed())
     before = runs(client)
     host.check_output("runuser -u postgres -- pgbackrest --stanza=prefect check")
-    host.check_output("sh -c 'rm -r /var/lib/postgresql/*/main /var/lib/pgbackrest/* /srv/backups/*'")
+    as_good_as_new(host)
 
+    assert "nothing is backed up, as the repositories hold the backups of another database" in make(
+        "provision", settings=settings
+    )
+    assert runs(client) == {}
     make("restore", settings=settings)
 
     assert runs(client) == before

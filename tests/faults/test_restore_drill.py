@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from restoring import make
+from restoring import failed, make
 from testinfra.host import Host
 
-REPOSITORY, SCRATCH = "/var/lib/pgbackrest/backup/prefect", "/var/lib/pgbackrest-drill/data"
+BACKUPS, SCRATCH = "/var/lib/pgbackrest/backup", "/var/lib/pgbackrest-drill/data"
+REPOSITORY = f"{BACKUPS}/prefect"
 UNIT = "pgbackrest-drill.service"
 
 
@@ -45,3 +46,18 @@ def test_a_backup_that_cannot_be_restored_is_told(host: Host, broken_backup: Non
     assert not last(host)["passed"]
     assert "PROBLEM: drill: " in host.check_output("runuser -u postgres -- /usr/local/lib/prefect/backup-report")
     assert not host.file(SCRATCH).exists
+
+
+@pytest.fixture
+def missing_backup(host: Host) -> Iterator[None]:
+    """The repository has no backup."""
+    host.check_output("mv %s %s-hidden", BACKUPS, BACKUPS)
+    yield
+    host.check_output("rm -rf %s", BACKUPS)
+    host.check_output("mv %s-hidden %s", BACKUPS, BACKUPS)
+
+
+def test_a_missing_backup_is_a_problem(missing_backup: None) -> None:
+    said = failed("status")
+    assert "repository 1: " in said
+    assert "make backup TYPE=full" in said

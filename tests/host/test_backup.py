@@ -57,6 +57,11 @@ def test_only_postgresql_can_read_it(host: Host, in_worker: Callable) -> None:
         assert "Permission denied" in in_worker("cat %s", path).stderr
 
 
+def test_backups_that_are_due_at_once_wait_for_each_other(host: Host) -> None:
+    both = host.run("systemctl start pgbackrest-backup@incr pgbackrest-backup@diff")
+    assert both.rc == 0, both.stderr
+
+
 def test_a_backup_tells_what_it_was_made_with(host: Host) -> None:
     host.check_output("systemctl start pgbackrest-backup@incr")
     [stanza] = json.loads(host.check_output("runuser -u postgres -- pgbackrest --output=json info"))
