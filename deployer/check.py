@@ -144,12 +144,17 @@ def _check_names(
         document.refuse(where, f"the pool {pool!r} has no queue {name!r}: add it to the pool's work_queues in {FILE}")
     for at, text in declared.templates:
         for placeholder in find_placeholders(text):
+            if placeholder.name.startswith("ctx.") and at[-2:] == ("job_variables", "name"):
+                continue  # a run's own values, of which its process is called
             parts = placeholder.name.split(".")
             kind, name = {
                 ("prefect", "blocks", "secret"): (SecretBlocks.title, ".".join(parts[3:4])),
                 ("prefect", "variables"): (Variables.title, ".".join(parts[2:])),
             }.get(tuple(parts[: 3 if parts[1:2] == ["blocks"] else 2]), ("", ""))
-            if kind and name not in resources.names(kind):
+            if not kind:
+                known = "{{ prefect.blocks.secret.… }} and {{ prefect.variables.… }}"
+                document.refuse(at, f"nothing fills in {placeholder.full_match}: a worker knows {known}")
+            elif name not in resources.names(kind):
                 document.refuse(at, f"the {kind} {name!r} is not declared: add it to {kind}s in {FILE}")
 
 

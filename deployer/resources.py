@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from deployer.document import Document, Location
 from deployer.fields import known, missing, refuse
-from deployer.kinds.automations import Automations, ignored, normal, references
+from deployer.kinds.automations import Automations, ignored, normal, references, refused
 from deployer.kinds.blocks import NotificationBlocks, SecretBlocks
 from deployer.kinds.limits import GlobalConcurrencyLimits, TagConcurrencyLimits
 from deployer.kinds.variables import Variables
@@ -84,7 +84,13 @@ def _entry(found: Resources, at: Location, written: Any) -> None:
     known(document, at, written, model, ["work_queues"] if section == "work_pools" else [])
     if missing(document, at, written, name):
         return
+    if section == "work_pools" and written.get("type") not in (None, ProcessWorker.type):
+        document.refuse((*at, "type"), f"workers here serve {ProcessWorker.type} pools only: remove it")
     found.written[kind].add(written[name])
+    if wrong := refused(written) if section == "automations" else []:
+        for place, reason in wrong:
+            document.refuse((*at, *place), reason)
+        return
     try:
         _add(found, at, Resource(kind, written[name], fields(written)))
         for place in ignored(written) if section == "automations" else ():

@@ -1,8 +1,9 @@
 """Schedules as `prefect.yaml` writes them, made into Prefect's own objects."""
 
+import re
 from typing import Any
 
-from prefect._vendor.croniter import croniter
+from prefect._vendor.croniter import CroniterBadDateError, croniter
 from prefect.cli.deploy._models import RawScheduleConfig
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
@@ -50,6 +51,8 @@ def build(written: dict[str, Any]) -> DeploymentScheduleCreate:
     options = {name: getattr(raw, name) for name in ("active", "slug", "replaces") if getattr(raw, name) is not None}
     try:
         schedule = KINDS[kind](**given)
+        if reason := _never(schedule):
+            reasons[kind] = f"{written[kind]!r} {reason}"
         if not reasons:
             create = DeploymentScheduleCreate(schedule=schedule, parameters=raw.parameters, **options)
             if kind == "rrule":  # as it is written: Prefect adds a DTSTART to one that has none
@@ -60,6 +63,19 @@ def build(written: dict[str, Any]) -> DeploymentScheduleCreate:
     except (TypeError, AttributeError, IndexError) as error:  # dateutil, on some malformed rules
         reasons[kind] = _explain(kind, written[kind], str(error))
     raise BadSchedule(reasons)
+
+
+def _never(schedule: CronSchedule | IntervalSchedule | RRuleSchedule) -> str | None:
+    """Why a schedule never fires, where that can be told at once."""
+    if isinstance(schedule, CronSchedule):
+        try:
+            croniter(schedule.cron, day_or=schedule.day_or).get_next()
+        except CroniterBadDateError:
+            return "never fires: there is no such day"
+    # One that does not step forward keeps the server busy for ever
+    if isinstance(schedule, RRuleSchedule) and re.search(r"INTERVAL=[+-]?0*(?!\d)|INTERVAL=-", schedule.rrule.upper()):
+        return "never gets further: INTERVAL must be 1 or more"
+    return None
 
 
 def _reasons(written: dict[str, Any], error: ValidationError) -> dict[str, str]:

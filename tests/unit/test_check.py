@@ -189,6 +189,26 @@ def test_secrets_and_variables_are_declared(write_project, problems, flows: Path
     assert "parameters.login: the secret 'reader' is not declared" in line, "a default names a secret too"
 
 
+TEMPLATES = {
+    "{{ $REGION }}": "nothing fills in {{ $REGION }}",
+    "a-{{ build-image.tag }}": "nothing fills in {{ build-image.tag }}",
+    "{{ prefect.blocks.string.x }}": "nothing fills in {{ prefect.blocks.string.x }}",
+    "{{ ctx.flow_run.name }}": "nothing fills in {{ ctx.flow_run.name }}",
+    "{{ prefect.blocks.secret.key.part }}": "the secret 'key' is not declared",
+}
+
+
+@pytest.mark.usefixtures("imported")
+@pytest.mark.parametrize(("value", "said"), TEMPLATES.items())
+def test_what_no_worker_fills_in_is_refused(write_project, problems, value: str, said: str) -> None:
+    text = "deployments:\n- {name: a, entrypoint: 'flow.py:hello', work_pool: {job_variables: {%s}}}"
+    write_project(prefect_yaml=text % f"env: {{A: '{value}'}}")
+    [line] = problems()
+    assert line.startswith(f"flows/shop/prefect.yaml:2: deployments[0].work_pool.job_variables.env.A: {said}")
+    write_project(prefect_yaml=text % "name: 'run {{ ctx.flow_run.name }}'")
+    assert problems() == []
+
+
 INNER = """
 deployments:
   - name: daily

@@ -38,6 +38,8 @@ IN_DEPLOYMENT = {
     "pull": ("pull: [{x: {}}]", ":5: deployments[0].pull: ", "the platform ships the code"),
     "triggers": ("triggers: [{x: {}}]", ":5: deployments[0].triggers: ", "move it there"),
     "version": ("version: 1.2.3", ":5: deployments[0].version: ", "the release that registered it"),
+    "sla": ("sla: [{name: a}]", ":5: deployments[0].sla: ", "Prefect Cloud only"),
+    "version's type": ("version_type: prefect:simple", ":5: deployments[0].version_type: ", "the release that"),
     "template": ("description: 'in {{ $REGION }}'", ":5: deployments[0].description: ", "write the value"),
     "pool's key": ("work_pool:\n      pool: x", ":6: deployments[0].work_pool.pool: ", "is not a field"),
     "pool of another type": (
@@ -50,6 +52,11 @@ IN_DEPLOYMENT = {
         ":6: deployments[0].work_pool.job_variables.command: ",
         "the platform sets it",
     ),
+    "folder of the platform": (
+        "work_pool:\n      job_variables: {working_dir: /tmp}",
+        ":6: deployments[0].work_pool.job_variables.working_dir: ",
+        "the release's folder",
+    ),
     "job variable's value": (
         "work_pool:\n      job_variables: {env: {LEVEL: [1]}}",
         ":6: deployments[0].work_pool.job_variables.env.LEVEL: ",
@@ -58,6 +65,16 @@ IN_DEPLOYMENT = {
     "environment of the platform": (
         "work_pool:\n      job_variables: {env: {PYTHONPATH: lib}}",
         ":6: deployments[0].work_pool.job_variables.env.PYTHONPATH: ",
+        "the platform sets it",
+    ),
+    "settings of the logs": (
+        "work_pool:\n      job_variables: {env: {PREFECT_LOGGING_SETTINGS_PATH: a.yml}}",
+        ":6: deployments[0].work_pool.job_variables.env.PREFECT_LOGGING_SETTINGS_PATH: ",
+        "the platform sets it",
+    ),
+    "configuration of the logs": (
+        "work_pool:\n      job_variables: {env: {PREFECT_LOGGING_CONFIG_PATH: a.yml}}",
+        ":6: deployments[0].work_pool.job_variables.env.PREFECT_LOGGING_CONFIG_PATH: ",
         "the platform sets it",
     ),
     "schedules as text": ("schedules: daily", ":5: deployments[0].schedules: ", "must be a list"),
@@ -74,6 +91,19 @@ IN_DEPLOYMENT = {
     "interval": ("schedules: [{interval: often}]", ":5: deployments[0].schedules[0].interval: 'often'", "PT15M"),
     "interval of none": ("schedules: [{interval: 0}]", ":5: deployments[0].schedules[0].interval: 0", "greater than"),
     "rrule": ("schedules: [{rrule: FREQ=RARELY}]", ":5: deployments[0].schedules[0].rrule: 'FREQ=RARELY'", "RARELY"),
+    "rrule that stands still": (
+        "schedules: [{rrule: FREQ=DAILY;INTERVAL=0}]",
+        ":5: deployments[0].schedules[0].rrule: 'FREQ=DAILY;INTERVAL=0' never gets further",
+        "1 or more",
+    ),
+    "rrule that goes back": ("schedules: [{rrule: FREQ=DAILY;INTERVAL=-1}]", "schedules[0].rrule: ", "1 or more"),
+    "rrule's anchor": (
+        "schedules: [{rrule: FREQ=DAILY, anchor_date: 2026-01-01}]",
+        ":5: deployments[0].schedules[0].anchor_date: ",
+        "another kind of schedule than rrule",
+    ),
+    "rrule's day_or": ("schedules: [{rrule: FREQ=DAILY, day_or: false}]", "schedules[0].day_or: ", "than rrule"),
+    "cron of no day": ("schedules: [{cron: 0 0 31 2 *}]", ":5: deployments[0].schedules[0].cron: ", "never fires"),
     "cron's zone": (
         "schedules: [{cron: '* * * * *', timezone: Mars/Base}]",
         "schedules[0].timezone: 'Mars/Base'",

@@ -32,6 +32,10 @@ BAD = {
     "no name": ("work_pools:\n- concurrency_limit: 1", ":2: work_pools[0].name: is missing"),
     "twice": ("variables:\n- {name: a, value: 1}\n- {name: a, value: 2}", ":3: variables[1]: the variable 'a' stands"),
     "limit of a pool": ("work_pools:\n- {name: a, concurrency_limit: -1}", ":2: work_pools[0].concurrency_limit: "),
+    "type of a pool": (
+        "work_pools:\n- name: a\n  type: docker",
+        ":3: work_pools[0].type: workers here serve process pools only: remove it",
+    ),
     "queues": ("work_pools:\n- {name: a, work_queues: b}", ":2: work_pools[0].work_queues: must be a list"),
     "a queue": ("work_pools:\n- name: a\n  work_queues: [b]", ":3: work_pools[0].work_queues[0]: must be a mapping"),
     "priority": (
