@@ -103,17 +103,27 @@ def check(live: tuple[str, int, int]) -> str:
     return f"{runs} flow runs, {max(behind, 0)} s behind, schema {version}"
 
 
+def drill_one(number: int, backups: list[dict]) -> str:
+    """Try one repository. Returns what was found."""
+    if not backups:
+        raise Failed("no backup can be seen: make status")
+    live = summary(Path("/var/run/postgresql"))
+    restore(number, backups[-1]["info"]["size"])
+    return f"{backups[-1]['label']} has {check(live)}"
+
+
 def drill() -> str:
-    """Try every repository. Returns what was found."""
+    """Try every repository, whatever becomes of the others. Returns what was found."""
     [stanza] = json.loads(pgbackrest("info", "--output=json"))
-    found = []
-    for repository in stanza["repo"]:
-        backups = [each for each in stanza["backup"] if each["database"]["repo-key"] == repository["key"]]
-        if not backups:
-            raise Failed(f"repository {repository['key']} has no backup: make backup TYPE=full")
-        live = summary(Path("/var/run/postgresql"))
-        restore(repository["key"], backups[-1]["info"]["size"])
-        found.append(f"repository {repository['key']}: {backups[-1]['label']} has {check(live)}")
+    wrong, found = [], []
+    for number in (repository["key"] for repository in stanza["repo"]):
+        backups = [each for each in stanza["backup"] if each["database"]["repo-key"] == number]
+        try:
+            found.append(f"repository {number}: {drill_one(number, backups)}")
+        except Failed as error:
+            wrong.append(f"repository {number}: {error}")
+    if wrong:
+        raise Failed("; ".join(wrong + found))
     return "; ".join(found)
 
 
