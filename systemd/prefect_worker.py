@@ -3,9 +3,10 @@
 `prefect worker start` ends its runs when it is told to stop, and also when it cannot reach the server for some minutes.
 Here a stop ends the polling only: runs may finish for `--drain-seconds` and are cancelled then, as from the UI. A
 server that is away is waited for, also by a run that is about to begin. What an earlier process of the same name left,
-which died with it, is Crashed, or scheduled again where it had not begun.
+which died with it, is Crashed, or scheduled again where it had not begun. A Crashed run has the retries of its flow,
+as a failed one has them.
 
-systemd hears that the worker is ready when it has polled for the first time, and at each try that it is alive.
+systemd hears that the worker is ready when it has polled for the first time, and at each try to poll that it is alive.
 """
 
 import argparse
@@ -18,6 +19,8 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +28,7 @@ import anyio
 import httpx
 from prefect.client.schemas.filters import (
     FlowRunFilter,
+    FlowRunFilterEndTime,
     FlowRunFilterState,
     FlowRunFilterStateName,
     FlowRunFilterStateType,
@@ -33,8 +37,9 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
-from prefect.states import Cancelled, Cancelling, Crashed, Scheduled
+from prefect.states import AwaitingRetry, Cancelled, Cancelling, Crashed, Scheduled
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
 # Seconds for one call to the server: its client would go on trying, each time after twice the wait, and notice
@@ -45,6 +50,8 @@ CANCELLATION = 60
 PAGE = 200
 # Processes that a run gets until one of them begins it
 TRIES = 3
+# A run that was Crashed earlier than this is not retried any more
+RETRIED_FOR = timedelta(hours=1)
 
 log = logging.getLogger("prefect.worker")
 
@@ -116,7 +123,7 @@ async def work(worker: ProcessWorker, pool: str, drain_seconds: float) -> None:
         async with anyio.create_task_group() as whole, worker:
             async with anyio.create_task_group() as loops:
                 loops.start_soon(every, get_current_settings().worker.query_seconds, polling)
-                loops.start_soon(every, worker.heartbeat_interval_seconds, worker.sync_with_backend)
+                loops.start_soon(every, worker.heartbeat_interval_seconds, partial(report, worker, pool))
                 await anext(aiter(signals))
                 loops.cancel_scope.cancel()
             notify("STOPPING=1")
@@ -126,7 +133,10 @@ async def work(worker: ProcessWorker, pool: str, drain_seconds: float) -> None:
 
 
 class Polling:
-    """Takes what is due; first of all, looks after what an earlier process left."""
+    """Takes what is due; first of all, looks after what an earlier process left.
+
+    It alone tells systemd that the worker is alive: a worker that does not poll is of no use.
+    """
 
     def __init__(self, worker: ProcessWorker, pool: str) -> None:
         self._worker = worker
@@ -135,6 +145,7 @@ class Polling:
 
     async def __call__(self) -> None:
         """Raises httpx.HTTPError."""
+        notify("WATCHDOG=1")
         if not self._ready:
             await take_over(self._worker, self._pool)
         await self._worker.get_and_submit_flow_runs()
@@ -161,8 +172,13 @@ async def every(seconds: float, call: Callable[[], Awaitable[object]]) -> None:
             if away:
                 log.warning("The server is back")
             away = False
-        notify("WATCHDOG=1")
         await anyio.sleep(seconds)
+
+
+async def report(worker: ProcessWorker, pool: str) -> None:
+    """Tell the server that the worker is there, and what becomes of its runs that are Crashed."""
+    await worker.sync_with_backend()
+    await retry(worker, pool)
 
 
 async def take_over(worker: ProcessWorker, pool: str) -> None:
@@ -172,10 +188,48 @@ async def take_over(worker: ProcessWorker, pool: str) -> None:
         type=FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]),
         name=FlowRunFilterStateName(any_=["AwaitingRetry"]),
     )
+    for run in await own_runs(worker, pool, FlowRunFilter(state=unfinished)):
+        if state := after_death(run):
+            log.warning("%s was left by an earlier worker: it is %s now", run.name, state.name)
+            await worker.client.set_flow_run_state(run.id, state)
+
+
+async def retry(worker: ProcessWorker, pool: str) -> None:
+    """Schedule again what is Crashed, whoever says so, and has retries left. The server retries failed runs only."""
+    crashed = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CRASHED])),
+        end_time=FlowRunFilterEndTime(after_=datetime.now(UTC) - RETRIED_FOR),
+    )
+    for run in await own_runs(worker, pool, crashed):
+        # One that is in flight lives, whatever the server thinks of it.
+        if retries_left(run) and run.id not in in_flight(worker) and await died_at_work(worker, run):
+            delay = run.empirical_policy.retry_delay or 0
+            log.warning("%s has Crashed and is retried in %s s", run.name, delay)
+            when = datetime.now(UTC) + timedelta(seconds=delay)
+            with suppress(ObjectNotFound):  # deleted meanwhile
+                again = AwaitingRetry(scheduled_time=when, message="It has Crashed, and has retries left.")
+                await worker.client.set_flow_run_state(run.id, again)
+
+
+def retries_left(run: FlowRun) -> bool:
+    """As the server counts them for runs that fail."""
+    return bool(run.deployment_id) and run.run_count <= (run.empirical_policy.retries or 0)
+
+
+async def died_at_work(worker: ProcessWorker, run: FlowRun) -> bool:
+    """Whether it was Running, or waiting for a retry of its own: not one that never began, or was being cancelled."""
+    history = sorted(await worker.client.read_flow_run_states(run.id), key=lambda state: state.timestamp)
+    last = next((state for state in reversed(history) if not state.is_crashed()), None)
+    waited = run.empirical_policy.retry_type == "in_process"
+    return last is not None and (last.is_running() or (last.is_scheduled() and waited))
+
+
+async def own_runs(worker: ProcessWorker, pool: str, wanted: FlowRunFilter) -> list[FlowRun]:
+    """The runs that a worker of this name has taken, as far as they are wanted."""
     found: list[FlowRun] = []
     while len(found) % PAGE == 0:
         page = await worker.client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(state=unfinished),
+            flow_run_filter=wanted,
             work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[pool])),
             sort=FlowRunSort.ID_DESC,
             limit=PAGE,
@@ -184,11 +238,7 @@ async def take_over(worker: ProcessWorker, pool: str) -> None:
         if not page:
             break
         found += page
-    for run in found:
-        state = after_death(run) if run.labels.get("prefect.worker.name") == worker.name else None
-        if state:
-            log.warning("%s was left by an earlier worker: it is %s now", run.name, state.name)
-            await worker.client.set_flow_run_state(run.id, state)
+    return [run for run in found if run.labels.get("prefect.worker.name") == worker.name]
 
 
 def after_death(run: FlowRun) -> State | None:

@@ -1,24 +1,28 @@
 """The worker of a process pool: a stop, a restart and a server that is away lose no run."""
 
 import os
+import runpy
 import shlex
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID
 
+import anyio
 import pytest
 from asking import ask
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun
-from prefect.states import Pending, Running
+from prefect.states import Cancelling, Crashed, Pending, Running
 
 PROGRAM = Path(__file__).parents[3] / "systemd/prefect_worker.py"
 FLOW = '''
+import os
 import time
 from pathlib import Path
 
@@ -32,6 +36,14 @@ def wait(file: str, seconds: float = 60):
     end = time.monotonic() + seconds
     while Path(file).exists() and time.monotonic() < end:
         time.sleep(0.1)
+
+
+@flow(retries=1)
+def dies(file: str, seconds: float = 60):
+    """Is there to be killed."""
+    with Path(file).open("a") as pids:
+        print(os.getpid(), file=pids)
+    time.sleep(seconds)
 '''
 
 
@@ -50,21 +62,11 @@ class Pool:
         self.name, self.folder = name, folder
         (folder / "flow.py").write_text(FLOW)
         ask("create_work_pool", WorkPoolCreate(name=name, type="process"))
-        flow = ask("create_flow_from_name", name)
-        self.deployment = ask(
-            "create_deployment",
-            flow,
-            "wait",
-            entrypoint="flow.py:wait",
-            work_pool_name=name,
-            work_queue_name="default",
-            job_variables={"command": f"{sys.executable} -m prefect.engine"},
-            pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(folder)}}],
-        )
+        self.deployment = self.deploy("wait")
         self._systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._systemd.bind(str(folder / "notify"))
-        self._systemd.setblocking(False)
         self.told: list[str] = []
+        threading.Thread(target=self._listen, daemon=True).start()
         self._environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")} | {
             "PREFECT_HOME": str(folder / "home"),
             "PREFECT_API_URL": server.url,
@@ -74,6 +76,19 @@ class Pool:
             "NOTIFY_SOCKET": str(folder / "notify"),
         }
         self.processes: list[subprocess.Popen] = []
+
+    def deploy(self, flow: str) -> UUID:
+        """A deployment of one of the flows."""
+        return ask(
+            "create_deployment",
+            ask("create_flow_from_name", f"{self.name}-{flow}"),
+            flow,
+            entrypoint=f"flow.py:{flow}",
+            work_pool_name=self.name,
+            work_queue_name="default",
+            job_variables={"command": f"{sys.executable} -m prefect.engine"},
+            pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(self.folder)}}],
+        )
 
     def start(self, drain: float = 30, **environment: str) -> subprocess.Popen:
         """Start its worker."""
@@ -88,20 +103,29 @@ class Pool:
         self.processes.append(process)
         return process
 
+    def _listen(self) -> None:
+        while True:
+            self.told.append(self._systemd.recv(100).decode())
+
     def heard(self, word: str) -> bool:
         """Whether systemd was told this."""
-        while True:
-            try:
-                self.told.append(self._systemd.recv(100).decode())
-            except BlockingIOError:
-                return word in self.told
+        return word in self.told
 
-    def run(self, job_variables: dict | None = None, **parameters) -> tuple[UUID, Path]:
-        """A run that goes on until its file is removed."""
+    def run(self, job_variables: dict | None = None, flow: UUID | None = None, **parameters) -> tuple[UUID, Path]:
+        """A run, which goes on until its file is removed unless it is another flow's."""
         file = self.folder / f"run-{time.monotonic_ns()}"
         given = {"parameters": {"file": str(file)} | parameters, "job_variables": job_variables}
-        run = ask("create_flow_run_from_deployment", self.deployment, **given)
+        run = ask("create_flow_run_from_deployment", flow or self.deployment, **given)
         return run.id, file
+
+    def reports(self, times: int) -> None:
+        """Wait until its worker has looked after its runs this many times more."""
+        for _ in range(times + 1):  # one may have begun
+            before = self._last_report()
+            until(lambda before=before: self._last_report() != before)
+
+    def _last_report(self) -> object:
+        return [worker.last_heartbeat_time for worker in ask("read_workers_for_work_pool", self.name)]
 
     @property
     def log(self) -> str:
@@ -121,6 +145,11 @@ def pool(prefect_server, settings, tmp_path: Path, request: pytest.FixtureReques
 def state(run: UUID) -> str:
     found: FlowRun = ask("read_flow_run", run)
     return found.state.name
+
+
+def history(run: UUID) -> list[str]:
+    states = sorted(ask("read_flow_run_states", run), key=lambda state: state.timestamp)
+    return [state.name for state in states]
 
 
 def test_a_stop_lets_runs_finish_and_takes_no_more(pool: Pool) -> None:
@@ -169,10 +198,75 @@ def test_what_a_killed_worker_left_is_crashed_or_scheduled_again(pool: Pool) -> 
     assert ask("read_flow_run", pending).run_count == 1
 
 
+def test_a_run_that_is_crashed_has_the_retries_of_its_flow(pool: Pool) -> None:
+    pool.start(PREFECT_WORKER_HEARTBEAT_SECONDS="1")
+    run, file = pool.run(flow=pool.deploy("dies"))
+    for count in (1, 2):
+        until(lambda count=count: file.exists() and len(file.read_text().split()) == count)
+        os.kill(int(file.read_text().split()[-1]), signal.SIGKILL)
+    until(lambda: history(run).count("Crashed") == 2)
+    pool.reports(2)
+    told = [name for name in history(run) if name in ("Running", "Crashed", "AwaitingRetry")]
+    assert told == ["Running", "Crashed", "AwaitingRetry", "Running", "Crashed"]
+
+
+def test_what_a_killed_worker_left_is_retried(pool: Pool) -> None:
+    killed = pool.start()
+    run, file = pool.run(flow=pool.deploy("dies"), seconds=3)
+    until(lambda: file.exists() and file.read_text())
+    killed.kill()
+    os.kill(int(file.read_text()), signal.SIGKILL)  # as systemd does
+    pool.start(PREFECT_WORKER_HEARTBEAT_SECONDS="1")
+    until(lambda: state(run) == "Completed")
+    assert "Crashed" in history(run)
+    assert ask("read_flow_run", run).run_count == 2
+
+
+def test_neither_what_lives_nor_what_was_to_be_cancelled_is_retried(pool: Pool) -> None:
+    dies = pool.deploy("dies")
+    pool.start(PREFECT_WORKER_HEARTBEAT_SECONDS="1", PREFECT_RUNNER_POLL_FREQUENCY="60")
+    runs = [pool.run(flow=dies, seconds=30) for _ in range(2)]
+    for _, file in runs:
+        until(lambda file=file: file.exists() and file.read_text())
+    (lives, _), (unwanted, file) = runs
+    ask("set_flow_run_state", lives, Crashed())
+    ask("set_flow_run_state", unwanted, Cancelling())
+    os.kill(int(file.read_text()), signal.SIGKILL)
+    ask("set_flow_run_state", unwanted, Crashed())
+    pool.reports(2)
+    assert "AwaitingRetry" not in history(lives) + history(unwanted)
+
+
+def test_only_polls_are_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, reports = [], []
+    program = runpy.run_path(str(PROGRAM))
+
+    class Hanging:
+        async def get_and_submit_flow_runs(self) -> None:
+            await anyio.sleep_forever()
+
+    polling = program["Polling"](Hanging(), "pool")
+    polling._ready = True
+
+    async def report() -> None:
+        reports.append(1)
+
+    async def both() -> None:
+        with anyio.move_on_after(1):
+            async with anyio.create_task_group() as loops:
+                loops.start_soon(program["every"], 0.1, polling)
+                loops.start_soon(program["every"], 0.1, report)
+
+    monkeypatch.setitem(program["Polling"].__call__.__globals__, "notify", told.append)
+    anyio.run(both)
+    assert len(reports) > 3
+    assert told == ["WATCHDOG=1"]
+
+
 def test_a_server_that_is_away_is_waited_for(pool: Pool, prefect_server) -> None:
     away = pool.start(PREFECT_API_URL="http://127.0.0.1:9/api")
     until(lambda: "The server is away" in pool.log)
-    until(lambda: pool.told.count("WATCHDOG=1") > 3 or pool.heard("-"))
+    until(lambda: pool.told.count("WATCHDOG=1") > 3)
     assert away.poll() is None
     assert not pool.heard("READY=1")
     away.send_signal(signal.SIGTERM)
