@@ -1,6 +1,7 @@
 """Where the lab is, and what it takes to get in, as the Makefile's settings say."""
 
 import os
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,13 @@ def make(*arguments: str) -> str:
     """What a command of the Makefile prints; raises a CalledProcessError if it fails."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     return subprocess.run(["make", *arguments], cwd=ROOT, env=clean, capture_output=True, text=True, check=True).stdout
+
+
+def notifications() -> list[dict]:
+    """What the stand-in for Slack and mail was sent."""
+    settings = Path(os.environ["LAB_DIR"], "flows.env").read_text()
+    [function] = re.findall(r"^SECRET_AZURE_FUNCTION_URL='?(http://[^/']+)", settings, re.MULTILINE)
+    return requests.get(f"{function}/notifications", timeout=10).json()
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import requests
 import yaml
-from lab import ROOT, make
+from lab import ROOT, make, notifications
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from testinfra.host import Host
@@ -214,13 +213,6 @@ def test_rollback_goes_to_any_kept_release_and_leaves_runs_alone(
     assert re.search(rf"Kept are, the last deployed first: {after}, {before}", line)
     assert release("northwind/daily") == after
     assert finish(run).state.is_completed(), "it ran on through all of that"
-
-
-def notifications() -> list[dict]:
-    """What the stand-in for Slack and mail was sent."""
-    settings = Path(os.environ["LAB_DIR"], "flows.env").read_text()
-    [function] = re.findall(r"^SECRET_AZURE_FUNCTION_URL='?(http://[^/']+)", settings, re.MULTILINE)
-    return requests.get(f"{function}/notifications", timeout=10).json()
 
 
 def test_a_run_that_fails_is_told(start: Callable[..., FlowRun], finish: Callable[[FlowRun], FlowRun]) -> None:

@@ -7,24 +7,25 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.actions import DeploymentScheduleCreate, GlobalConcurrencyLimitCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.schedules import IntervalSchedule
+from pulse import LIMIT, TAG
 from testinfra.host import Host
 from waiting import until
 
 FLOW = Path(__file__).with_name("pulse.py")
 FOLDER = "/var/lib/prefect-worker/default/faults"
 EVERY = 3  # seconds between two runs of the load, which two processors can do
-SLOTS = 20  # seconds between two runs of the schedule
+SLOTS = timedelta(seconds=20)  # between two runs of the schedule
+AT_ONCE = 50  # runs of its deployment: more than there are, but each of them asks for a slot
 # Automations need up to a few minutes for what nobody reports
 SETTLED_WITHIN = 420
 
@@ -34,40 +35,58 @@ class Load:
 
     def __init__(self, client: SyncPrefectClient, host: Host, python: str) -> None:
         self._client = client
+        self._flows: set[UUID] = set()
         host.check_output("install -d -o prefect-worker-default %s", FOLDER)
         host.run_expect([0], f"cat > {FOLDER}/pulse.py <<'END'\n{FLOW.read_text()}\nEND")
-        flow = client.create_flow_from_name("pulse")
-        self.deployment = client.create_deployment(
-            flow,
-            "faults",
-            entrypoint="pulse.py:pulse",
+        self._command = f"{python} -m prefect.engine"
+        self.since = datetime.now(UTC)
+        schedule = IntervalSchedule(interval=SLOTS, anchor_date=self.since)
+        self.deployment = self.deploy(
+            "pulse",
             work_pool_name="default",
             work_queue_name="default",
-            job_variables={"command": f"{python} -m prefect.engine"},
-            pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": FOLDER}}],
-            schedules=[DeploymentScheduleCreate(schedule=IntervalSchedule(interval=timedelta(seconds=SLOTS)))],
-            tags=["faults"],
+            concurrency_limit=AT_ONCE,
+            schedules=[DeploymentScheduleCreate(schedule=schedule)],
         )
-        self.since = datetime.now(UTC)
+        client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=LIMIT, limit=1))
+        client.create_concurrency_limit(TAG, 1)
         self.triggered: list[UUID] = []
         self.refused = 0
 
+    def deploy(self, flow: str, name: str = "faults", **options: Any) -> UUID:
+        """A deployment of one of the flows."""
+        owner = self._client.create_flow_from_name(f"faults-{flow}")
+        self._flows.add(owner)
+        return self._client.create_deployment(
+            owner,
+            name,
+            entrypoint=f"pulse.py:{flow}",
+            job_variables={"command": self._command},
+            pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": FOLDER}}],
+            tags=["faults"],
+            **options,
+        )
+
     def trigger(self, **parameters: Any) -> UUID:
+        """Start one run of the load."""
+        run = self.start(self.deployment, **parameters)
+        self.triggered.append(run)
+        return run
+
+    def start(self, deployment: UUID, **parameters: Any) -> UUID:
         """Start one run; what the server does not answer is asked again, for the same run."""
         key = str(uuid.uuid4())
 
         def ask() -> UUID | None:
             try:
                 return self._client.create_flow_run_from_deployment(
-                    self.deployment, parameters=parameters, idempotency_key=key, tags=["faults"]
+                    deployment, parameters=parameters, idempotency_key=key, tags=["faults"]
                 ).id
             except httpx.HTTPError:
                 self.refused += 1
                 return None
 
-        run = until(ask, within=180, what="the server takes a run")
-        self.triggered.append(run)
-        return run
+        return until(ask, within=180, what="the server takes a run")
 
     @contextmanager
     def steady(self, runs: int = 10) -> Iterator["Load"]:
@@ -108,6 +127,12 @@ class Load:
         except httpx.HTTPError:
             return None
 
+    def taken(self) -> dict[str, int]:
+        """The slots that are taken of each limit."""
+        named = {name: self._client.read_global_concurrency_limit_by_name(name) for name in (LIMIT, f"tag:{TAG}")}
+        limits = named | {"deployment": self._client.read_deployment(self.deployment).global_concurrency_limit}
+        return {name: limit.active_slots for name, limit in limits.items()}
+
     def settle(self) -> Counter[str]:
         """Wait until nothing is unfinished any more, and count the states; every slot of the schedule had its run."""
         end = datetime.now(UTC)
@@ -125,12 +150,15 @@ class Load:
         known = {run.id for run in runs}
         missing = [run for run in self.triggered if run not in known]
         assert not missing, f"{len(missing)} triggered runs are gone"
-        slots = sorted(run.expected_start_time for run in runs if run.auto_scheduled)
-        gaps = [pair for pair in pairwise(slots) if pair[1] - pair[0] > timedelta(seconds=1.5 * SLOTS)]
-        assert not gaps, f"slots of the schedule had no run: {gaps}"
+        had = {round((run.expected_start_time - self.since) / SLOTS) for run in runs if run.auto_scheduled}
+        missed = set(range(1, int((end - self.since) / SLOTS) + 1)) - had
+        assert not missed, f"slots of the schedule had no run: {sorted(missed)}, every {SLOTS} since {self.since}"
         return Counter(run.state.name for run in runs)
 
     def remove(self) -> None:
         """Take it off the server."""
         with get_client(sync_client=True) as client:
-            client.delete_flow(client.read_deployment(self.deployment).flow_id)
+            for flow in self._flows:
+                client.delete_flow(flow)
+            client.delete_concurrency_limit_by_tag(TAG)
+            client.delete_global_concurrency_limit_by_name(LIMIT)

@@ -4,13 +4,17 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from uuid import UUID
 
 import pytest
 import requests
 from docker.models.containers import Container
-from lab import Site
-from load import Load
+from lab import Site, notifications
+from load import FOLDER, Load
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import Pending
 from testinfra.host import Host
 from waiting import until
 
@@ -46,6 +50,11 @@ def began(load: Load, run: UUID) -> None:
     until(lambda: (state := load.state(run)) and state.is_running(), within=120, what="the run has begun")
 
 
+def process_of(host: Host, run: UUID) -> str:
+    """The process that runs it."""
+    return host.check_output(f"grep -lsz '^PREFECT__FLOW_RUN_ID={run}$' /proc/[0-9]*/environ").split("/")[2]
+
+
 def crashed_after(load: Load, run: UUID, moment: float) -> float:
     """Seconds from a moment to when the server called the run Crashed."""
 
@@ -69,7 +78,7 @@ def ended(load: Load) -> Callable[[], dict[str, int]]:
     return lambda: states_since(before, load.settle())
 
 
-def test_a_worker_is_killed(host: Host, load: Load, ended, healthy, recovered, figures) -> None:
+def test_a_worker_is_killed(host: Host, load: Load, abandoned, ended, healthy, recovered, figures) -> None:
     with load.steady():
         victim = load.trigger(seconds=600)
         began(load, victim)
@@ -82,6 +91,47 @@ def test_a_worker_is_killed(host: Host, load: Load, ended, healthy, recovered, f
     states = figures["states"] = ended()
     assert states["Crashed"] >= 1
     assert set(states) == {"Crashed", "Completed"}
+
+
+@dataclass(frozen=True)
+class Abandoned:
+    """Runs that no worker looks after, and when the process of the first was killed."""
+
+    died: FlowRun
+    killed: float
+    taken: FlowRun
+    late: FlowRun
+
+
+@pytest.fixture(scope="session")
+def abandoned(host: Host, client: SyncPrefectClient, load: Load) -> Abandoned:
+    """One whose process dies unseen, as with its host; one that was taken and never started; one that nobody takes."""
+    deployment = load.deploy("pulse", "alone")
+    parameters = {"seconds": 600}
+    died, taken, late = (client.create_flow_run_from_deployment(deployment, parameters=parameters) for _ in range(3))
+    for run in (died, taken):
+        client.set_flow_run_state(run.id, Pending())
+    command = client.read_deployment(deployment).job_variables["command"]
+    host.check_output(
+        "systemd-run --quiet --collect --unit=faults-alone --uid=prefect-worker-default "
+        "--property=SuccessExitStatus=SIGKILL "
+        f"--property=EnvironmentFile=/etc/prefect/worker-default.env --setenv=HOME={FOLDER} "
+        "--setenv=PREFECT_API_URL=http://127.0.0.1:4200/api --setenv=PREFECT_FLOWS_HEARTBEAT_FREQUENCY=30 "
+        f"--setenv=PREFECT__FLOW_RUN_ID={died.id} {command}"
+    )
+    began(load, died.id)
+    heartbeat = {
+        "event": {"name": ["prefect.flow-run.heartbeat"]},
+        "resource": {"id": [f"prefect.flow-run.{died.id}"]},
+    }
+    until(
+        lambda: client.request("POST", "/events/filter", json={"filter": heartbeat}).json()["total"],
+        within=60,
+        what="a heartbeat of the run",
+    )
+    killed = time.time()
+    host.check_output("systemctl kill --signal=KILL faults-alone")
+    return Abandoned(died, killed, taken, late)
 
 
 @pytest.fixture
@@ -109,14 +159,64 @@ def test_a_worker_hangs(host: Host, load: Load, impatient, ended, healthy, recov
     assert set(states) == {"Crashed", "Completed"}
 
 
-def test_the_process_of_a_run_is_killed(host: Host, load: Load, ended, healthy, figures) -> None:
+def test_a_run_whose_host_is_gone(load: Load, abandoned: Abandoned, figures) -> None:
+    figures["detected after s"] = crashed_after(load, abandoned.died.id, abandoned.killed)
+    assert load.state(abandoned.died.id).message == "Nothing was heard of its process for 75 seconds."
+    assert figures["detected after s"] < 110
+
+
+def test_a_run_that_nobody_takes_is_told(abandoned: Abandoned) -> None:
+    title = f"faults-pulse: {abandoned.late.name} is late"
+    until(lambda: title in [each["title"] for each in notifications()], within=60, what="a notification arrives")
+
+
+def test_the_processes_of_runs_are_killed(
+    host: Host, client: SyncPrefectClient, load: Load, ended, healthy, figures
+) -> None:
+    retried = load.start(load.deploy("retried", work_pool_name="default", work_queue_name="default"))
     with load.steady():
-        victim = load.trigger(seconds=600)
+        victim = load.trigger(seconds=600, holds=True)
         began(load, victim)
+        began(load, retried)
+        until(lambda: all(load.taken().values()), within=60, what="the victim holds a slot of each limit")
         moment = time.time()
-        pid = host.check_output(f"grep -lz '^PREFECT__FLOW_RUN_ID={victim}$' /proc/[0-9]*/environ").split("/")[2]
-        host.check_output("kill -KILL %s", pid)
+        host.check_output("kill -KILL %s %s", process_of(host, victim), process_of(host, retried))
         figures["detected after s"] = crashed_after(load, victim, moment)
+    # What holds a slot of the deployment now is of the schedule, and goes on for a second.
+    until(lambda: not any(load.taken().values()), within=150, what="the slots of the victim are free")
+    figures["slots free after s"] = round(time.time() - moment, 1)
+    until(lambda: (state := load.state(retried)) and state.is_completed(), within=150, what="a second run completes")
+    assert client.read_flow_run(retried).run_count == 2
+    assert "Crashed" in [state.name for state in client.read_flow_run_states(retried)]
+    healthy()
+    states = figures["states"] = ended()
+    assert states["Crashed"] == 1
+    assert set(states) == {"Crashed", "Completed"}
+
+
+@pytest.fixture
+def little_memory(host: Host) -> Iterator[None]:
+    """The pool has 2 GB, of which the worker and the load need a quarter."""
+    before = host.check_output("systemctl show --property MemoryMax --value %s", WORKER)
+    host.check_output("systemctl set-property --runtime %s MemoryMax=2G", WORKER)
+    yield
+    host.check_output("systemctl set-property --runtime %s MemoryMax=%s", WORKER, before)
+    host.check_output("rm -r /run/systemd/system.control/%s.service.d && systemctl daemon-reload", WORKER)
+
+
+def test_a_run_takes_too_much_memory(
+    host: Host, client: SyncPrefectClient, load: Load, little_memory, ended, healthy, figures
+) -> None:
+    before = main_pid(host, WORKER)
+    with load.steady(runs=5):
+        going = load.trigger(seconds=20)
+        began(load, going)
+        victim = load.trigger(seconds=600, megabytes=4096)
+        crashed_after(load, victim, time.time())
+    run = client.read_flow_run(victim)
+    assert "status code: -9" in run.state.message, "the kernel has ended it"
+    figures["ended after s"] = round((run.end_time - run.start_time).total_seconds(), 1)
+    assert main_pid(host, WORKER) == before
     healthy()
     states = figures["states"] = ended()
     assert states["Crashed"] == 1
@@ -205,9 +305,10 @@ def full_disk(host: Host) -> Iterator[str]:
 
 
 def test_the_disk_is_full_for_a_while(host: Host, load: Load, ended, healthy, recovered, full_disk, figures) -> None:
+    refused = load.refused
     with load.steady():
         host.run_expect([0, 1], f"dd if=/dev/zero of={full_disk}/filler bs=1M")
-        until(lambda: load.refused, within=120, what="the server can write no more")
+        until(lambda: load.refused > refused, within=120, what="the server can write no more")
         moment = time.monotonic()
         host.check_output("rm %s/filler", full_disk)
         recovered()
@@ -250,6 +351,16 @@ def test_a_stop_in_good_order_loses_nothing(host: Host, load: Load, ended, healt
     states = figures["states"] = ended()
     assert states["Cancelled"] == 1, "what takes longer than prefect_worker_drain_seconds"
     assert set(states) == {"Cancelled", "Completed"}
+
+
+def test_a_run_that_was_taken_and_never_started(load: Load, abandoned: Abandoned) -> None:
+    crashed_after(load, abandoned.taken.id, abandoned.killed)
+    message = load.state(abandoned.taken.id).message
+    assert message == "It was taken by a worker 5 minutes ago, and has not started."
+
+
+def test_no_slot_stays_taken(load: Load) -> None:
+    until(lambda: not any(load.taken().values()), within=60, what="all slots are free")
 
 
 def test_the_load_was_a_hundred_runs(load: Load, figures) -> None:
