@@ -129,7 +129,7 @@ def test_runs_that_are_newer_than_the_moment_are_not_overwritten(client: SyncPre
 
 
 def test_another_moment_than_that_of_an_interrupted_restore_is_asked_for(client: SyncPrefectClient, host: Host) -> None:
-    host.check_output('sh -c \'date --date "1 minute ago" +%%s | tr -d "\\n" >/run/prefect-restore\'')
+    host.check_output("sh -c 'date --date -1min +%s | head --bytes -1 >/run/prefect-restore'")
     add_runs(client, 1, Completed())
     line = refused("restore", "TIME=1 minute ago")
     host.check_output("rm /run/prefect-restore")
