@@ -65,6 +65,7 @@ async def make(client: PrefectClient, state: State, prune: bool) -> Plan:
             found = kind.compare(resource, held[name])
             action = Action.UPDATE if found.differences else Action.RELEASE if found.released else Action.NOTHING
             changes.append(Change(action, title, name, found.differences, found.fields, held[name]))
+        await kind.check(list(wanted[title].values()), state.resources)
         gone = Action.DELETE if prune else Action.KEEP
         changes += [
             Change(gone, title, name, held=each)

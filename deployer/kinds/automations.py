@@ -1,21 +1,44 @@
 """Automations: what the server does by itself when something happens, or does not."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from prefect.client.schemas.objects import BlockDocument
+from prefect.client.schemas.objects import BlockDocument, WorkQueue
 from prefect.events.schemas.automations import Automation, AutomationCore
 
 from deployer.errors import DeployError
+from deployer.kinds.blocks import NotificationBlocks, SecretBlocks
+from deployer.kinds.deployments import Deployments
 from deployer.kinds.kind import PAGE, Held, Kind, deployments, pages
+from deployer.kinds.work_pools import WorkPools, WorkQueues
+from deployer.state import Resource
 
 # How the file names what the server knows by an id
 REFERENCE = re.compile(
-    r"\{\{\s*prefect\.(?:blocks\.(?P<block>[\w-]+\.[\w-]+)|deployments\.(?P<deployment>[^{}]+?))\s*\}\}"
+    r"\{\{\s*prefect\.(?:blocks\.(?P<block>[\w-]+\.[\w-]+)|deployments\.(?P<deployment>[^{}]+?)"
+    r"|work_pools\.(?P<pool>[^{}]+?)|work_queues\.(?P<queue>[^{}]+?))\s*\}\}"
 )
-ID_FIELDS = {"block_document_id", "deployment_id"}
+# The groups of REFERENCE, and how their names begin
+BEGINNINGS = {
+    "block": "blocks.",
+    "deployment": "deployments.",
+    "pool": "work_pools.",
+    "queue": "work_queues.",
+}
+# What each field that holds an id names
+ID_FIELDS = {
+    "block_document_id": "block",
+    "deployment_id": "deployment",
+    "work_pool_id": "pool",
+    "work_queue_id": "queue",
+}
+UUID_ = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+# Labels of events, whose values may name an id anywhere: prefect.deployment.{{ prefect.deployments.flow/name }}
+LABELS = {"match", "match_related"}
+IN_LABELS = re.compile(rf"\{{\{{[^{{}}]*\}}\}}|{UUID_}")
+PARTS = re.compile(rf"\{{\{{[^{{}}]*\}}\}}|prefect\.(?:block-document|deployment|work-pool|work-queue)\.{UUID_}")
 
 
 class Automations(Kind):
@@ -34,12 +57,26 @@ class Automations(Kind):
             for each in found
         }
 
+    async def check(self, resources: list[Resource], all_of_them: list[Resource]) -> None:
+        if not any(map(references, (each.fields for each in resources))):
+            return
+        coming = {
+            _reference(KINDS_OF_NAMES[each.kind] + each.name) for each in all_of_them if each.kind in KINDS_OF_NAMES
+        }
+        known = coming | (await self._references()).keys()
+        for resource in resources:
+            for match in references(resource.fields):
+                if match[0] not in known:
+                    raise DeployError(_unknown(resource.name, match[0]))
+
     async def write(self, name: str, fields: dict[str, Any], held: Held | None) -> None:
         known = await self._references()
 
         def id_of(reference: str) -> str:
+            if not REFERENCE.fullmatch(reference):  # an id that a label names
+                return reference
             if reference not in known:
-                raise DeployError(f"the automation {name!r} names {reference}, and the server has none: correct it")
+                raise DeployError(_unknown(name, reference))
             return known[reference]
 
         # What the file leaves open stays as the server has it
@@ -54,21 +91,41 @@ class Automations(Kind):
         await self._client.delete_automation(held.id)
 
     async def _references(self) -> dict[str, str]:
-        """The ids of blocks and deployments by the way the file names them."""
+        """The ids of what can be named by the way the file names it."""
 
         async def blocks(offset: int) -> list[BlockDocument]:
             return await self._client.read_block_documents(offset=offset, limit=PAGE, include_secrets=False)
 
+        async def queues(offset: int) -> list[WorkQueue]:
+            return await self._client.read_work_queues(limit=PAGE, offset=offset)
+
         flows = {flow.id: flow.name for flow in await pages(lambda at: self._client.read_flows(limit=PAGE, offset=at))}
-        found = {
-            f"{{{{ prefect.blocks.{each.block_type.slug}.{each.name} }}}}": str(each.id)
-            for each in await pages(blocks)
-            if each.block_type
+        pools = await pages(lambda at: self._client.read_work_pools(PAGE, at))
+        found = {f"blocks.{each.block_type.slug}.{each.name}": each for each in await pages(blocks) if each.block_type}
+        found |= {f"work_pools.{each.name}": each for each in pools}
+        found |= {f"work_queues.{each.work_pool_name}/{each.name}": each for each in await pages(queues)}
+        found |= {
+            f"deployments.{flows.get(each.flow_id)}/{each.name}": each for each in await deployments(self._client)
         }
-        return found | {
-            f"{{{{ prefect.deployments.{flows.get(each.flow_id)}/{each.name} }}}}": str(each.id)
-            for each in await deployments(self._client)
-        }
+        return {_reference(name): str(each.id) for name, each in found.items()}
+
+
+# How the names of those that may come with a plan begin
+KINDS_OF_NAMES = {
+    SecretBlocks.title: f"blocks.{SecretBlocks.block.get_block_type_slug()}.",
+    NotificationBlocks.title: f"blocks.{NotificationBlocks.block.get_block_type_slug()}.",
+    Deployments.title: "deployments.",
+    WorkPools.title: "work_pools.",
+    WorkQueues.title: "work_queues.",
+}
+
+
+def _reference(name: str) -> str:
+    return f"{{{{ prefect.{name} }}}}"
+
+
+def _unknown(automation: str, reference: str) -> str:
+    return f"the automation {automation!r} names {reference}, and the server has none: correct it"
 
 
 def normal(written: dict[str, Any]) -> dict[str, Any]:
@@ -81,9 +138,9 @@ def normal(written: dict[str, Any]) -> dict[str, Any]:
     def stand_in(text: str) -> str:
         if not isinstance(text, str) or not (match := REFERENCE.fullmatch(text)):
             return text
-        name = f"blocks.{match['block']}" if match["block"] else f"deployments.{match['deployment']}"
+        name = f"{BEGINNINGS[match.lastgroup]}{match[match.lastgroup]}"
         id_ = str(uuid5(NAMESPACE_URL, name))
-        references[id_] = f"{{{{ prefect.{name} }}}}"
+        references[id_] = _reference(name)
         return id_
 
     automation = AutomationCore.model_validate(_with_ids(written, stand_in))
@@ -94,7 +151,7 @@ def normal(written: dict[str, Any]) -> dict[str, Any]:
 
 
 def references(fields: dict[str, Any]) -> list[re.Match[str]]:
-    """The blocks and deployments that an automation names."""
+    """What an automation names by a reference."""
     found: list[re.Match[str]] = []
 
     def note(text: str) -> str:
@@ -104,6 +161,38 @@ def references(fields: dict[str, Any]) -> list[re.Match[str]]:
 
     _with_ids(fields, note)
     return found
+
+
+def refused(written: dict[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    """The places where something is named in a way that no server can take, each with the reason."""
+
+    def look(value: Any, at: tuple[str | int, ...], field: str) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        if isinstance(value, dict):
+            for key, one in value.items():
+                yield from look(one, (*at, key), field if field in LABELS else key)
+        elif isinstance(value, list):
+            for number, one in enumerate(value):
+                yield from look(one, (*at, number), field)
+        elif field in LABELS:
+            for part in PARTS.findall(str(value)):
+                if not REFERENCE.fullmatch(part):
+                    yield at, f"{part} names nothing on another server: what is filled in here is {_forms(BEGINNINGS)}"
+        elif field == "automation_id" and value is not None:
+            yield at, "an automation cannot be named here: pause or resume what it works on instead"
+        elif field in ID_FIELDS and value is not None:
+            match = REFERENCE.fullmatch(str(value))
+            if not match or match.lastgroup != ID_FIELDS[field]:
+                yield (
+                    at,
+                    f"{value} is an id, or cannot be meant here: write {_forms([ID_FIELDS[field]])}",
+                )
+
+    return list(look(written, (), ""))
+
+
+def _forms(groups: Iterable[str]) -> str:
+    names = {"block": "<type>.<name>", "deployment": "<flow>/<name>", "pool": "<name>", "queue": "<pool>/<name>"}
+    return ", ".join(_reference(f"{BEGINNINGS[group]}{names[group]}") for group in groups)
 
 
 def _dump(automation: AutomationCore) -> dict[str, Any]:
@@ -123,15 +212,25 @@ def _plain(value: Any, json: Any) -> Any:
 
 
 def _with_ids(value: Any, change: Callable[[str], str]) -> Any:
-    """A copy in which `change` has had every field that holds an id."""
+    """A copy in which `change` has had every id, and every way to name one."""
     if isinstance(value, dict):
         return {
             key: change(str(one) if isinstance(one, UUID) else one)
             if key in ID_FIELDS and one is not None
+            else _in_labels(one, change)
+            if key in LABELS
             else _with_ids(one, change)
             for key, one in value.items()
         }
     return [_with_ids(one, change) for one in value] if isinstance(value, list) else value
+
+
+def _in_labels(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _in_labels(one, change) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_in_labels(one, change) for one in value]
+    return IN_LABELS.sub(lambda match: change(match[0]), value) if isinstance(value, str) else value
 
 
 def ignored(written: dict[str, Any]) -> list[tuple[str | int, ...]]:

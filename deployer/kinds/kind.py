@@ -54,6 +54,9 @@ class Kind(ABC):
         """How what is held becomes what is wanted."""
         return Comparison(resource.fields, differences(held.fields, resource.fields))
 
+    async def check(self, resources: list[Resource], all_of_them: list[Resource]) -> None:  # noqa: B027 - most need none
+        """Called by each plan with those of the kind, and all: raises a DeployError for what could not be written."""
+
     async def prepare(self, resources: list[Resource]) -> None:  # noqa: B027 - most need none
         """Called once before these are written at the same time."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from asking import ask, registered
 
+ID = "7a1f34a5-0c2e-4f0b-9f52-1c6ae6e0b7d1"
 RESOURCES = """
 work_pools:
   - name: %(pool)s
@@ -130,4 +131,63 @@ def test_a_block_without_a_value_is_refused_before_anything_is_registered(apply,
             "add it to prefect_notifications of the inventory"
         ],
     )
+    assert f"{shop}/daily" not in registered()
+
+
+NAMING = """
+work_pools: [{name: %(pool)s, work_queues: [{name: urgent}]}]
+automations:
+  - name: %(pool)s names
+    trigger:
+      type: event
+      posture: Reactive
+      expect: [prefect.deployment.not-ready]
+      match: {prefect.resource.id: "prefect.deployment.{{ prefect.deployments.%(pool)s/daily }}"}
+      match_related: {prefect.resource.id: ["prefect.work-pool.{{prefect.work_pools.%(pool)s}}"]}
+      threshold: 1
+    actions:
+      - {type: pause-work-pool, work_pool_id: "{{ prefect.work_pools.%(pool)s }}"}
+      - {type: pause-work-queue, work_queue_id: "{{ prefect.work_queues.%(pool)s/urgent }}"}
+"""
+
+
+def test_an_automation_names_what_comes_with_it(apply, plan, shop: str, flows: Path) -> None:
+    (flows / "resources.yml").write_text(NAMING % {"pool": shop})
+    assert apply()[0] == 0
+    [automation] = ask("read_automations_by_name", f"{shop} names")
+    daily, pool = ask("read_deployment_by_name", f"{shop}/daily"), ask("read_work_pool", shop)
+    [queue] = [each for each in ask("read_work_queues", work_pool_name=shop) if each.name == "urgent"]
+    trigger, actions = automation.trigger, automation.actions
+    assert trigger.match.root == {"prefect.resource.id": f"prefect.deployment.{daily.id}"}
+    assert trigger.match_related.root == {"prefect.resource.id": [f"prefect.work-pool.{pool.id}"]}
+    assert (actions[0].work_pool_id, actions[1].work_queue_id) == (pool.id, queue.id)
+    assert plan() == {}
+
+
+@pytest.mark.parametrize(
+    ("named", "other", "said"),
+    [
+        (
+            'prefect.work_pools.%(pool)s }}"}\n',
+            'prefect.work_pools.none }}"}\n',
+            "prefect.work_pools.none }}, and the ",
+        ),
+        ("%(pool)s/urgent }}", "%(pool)s/none }}", "work_queues.%(pool)s/none }}, and the server has none"),
+        ("{{prefect.work_pools.%(pool)s}}", "{{ prefect.work_pools.none }}", "prefect.work_pools.none }}, and the "),
+        ("{{prefect.work_pools.%(pool)s}}", "{{ flow_run.id }}", "{{ flow_run.id }} names nothing on another server"),
+        ("{{prefect.work_pools.%(pool)s}}", ID, f"prefect.work-pool.{ID} names nothing on another server"),
+        ("{{ prefect.work_queues.%(pool)s/urgent }}", ID, f"work_queue_id: {ID} is an id, or cannot be meant here"),
+        ("pause-work-queue, work_queue_id", "pause-automation, automation_id", "automation cannot be named here"),
+    ],
+)
+def test_what_an_automation_cannot_name_is_told_before_anything_is_registered(
+    apply, run, shop: str, flows: Path, named: str, other: str, said: str
+) -> None:
+    names = {"pool": shop}
+    assert named in NAMING
+    (flows / "resources.yml").write_text(NAMING.replace(named, other) % names)
+    code, lines, [error] = apply()
+    assert (code, lines) == (1, [])
+    assert said % names in error
+    assert run("plan", "--release", "r1")[2] == [error]
     assert f"{shop}/daily" not in registered()
