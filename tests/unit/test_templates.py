@@ -1,6 +1,7 @@
 """Projects made from the templates are fit to be deployed, and their own tests pass."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from cookiecutter.exceptions import UndefinedVariableInTemplate
 
 import deploy
 from deployer import environment
+from deployer.declaration import declarations
+from deployer.document import Document
 from deployer.project import find
 from templates import new_project
 
@@ -35,19 +38,21 @@ def made(tmp_path_factory) -> Path:
     flows, home = tmp_path_factory.mktemp("made") / "flows", tmp_path_factory.mktemp("home")
     flows.mkdir()
     (flows / "resources.yml").write_text("work_pools: [{name: default}]\n")
+    (flows / "targets.yml").write_text("name: made\ntargets: {production: {mode: production}}\n")
     (home / ".cookiecutterrc").write_text("default_context: {project: other}")
     for name, template in NAMES.items():
         done = call(name, template, flows, env=os.environ | {"HOME": str(home)})
         assert done.returncode == 0, done.stderr
         assert f"flows/{name} is there" in done.stdout
-    assert sorted(path.name for path in flows.iterdir()) == sorted([*NAMES, "resources.yml"])
+    assert sorted(path.name for path in flows.iterdir()) == sorted([*NAMES, "resources.yml", "targets.yml"])
     assert [path.name for path in home.iterdir()] == [".cookiecutterrc"]
     return flows
 
 
 def test_they_are_fit_to_be_registered(made: Path, capsys) -> None:
     # in the environment that their tests need too, so that one is built for all of them
-    code = deploy.main(["check", "--flows", str(made)], lambda project: environment.python(project, dev=True))
+    command = ["check", "--flows", str(made), "--target", "production"]
+    code = deploy.main(command, lambda project: environment.python(project, dev=True))
     assert code == 0, capsys.readouterr().err
 
 
@@ -67,11 +72,18 @@ def test_they_are_clean(made: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_flow_is_called_as_its_project_and_waits_to_be_switched_on(made: Path, name: str) -> None:
+def test_a_flow_is_called_as_its_project_and_waits_to_be_switched_on(made: Path, tmp_path: Path, name: str) -> None:
     assert f'\nNAME = "{name.replace("_", "-")}"\n' in (made / name / "flow.py").read_text()
-    written = yaml.safe_load((made / name / "prefect.yaml").read_text())
+    file = made / name / "prefect.yaml"
+    written = yaml.safe_load(file.read_text())
     assert written["name"] == name
-    assert [schedule["active"] for one in written["deployments"] for schedule in one["schedules"]] == [False]
+    assert [one.get("schedules") for one in written["deployments"]] == [None]
+    switched_on = tmp_path / "prefect.yaml"
+    switched_on.write_text(re.sub(r"(?m)^    # (schedules:|  .*)$", r"    \1", file.read_text()))
+    document = Document(switched_on, "prefect.yaml")
+    [one] = declarations(document, made / name)
+    assert document.problems == []
+    assert len(one.schedules) == 1
 
 
 @pytest.mark.parametrize(
