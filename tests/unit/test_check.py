@@ -87,6 +87,20 @@ def test_a_flow_that_cannot_be_imported_is_told_with_its_line(write_project, pro
     ]
 
 
+def test_an_import_that_does_not_end_is_told(write_project, problems, monkeypatch) -> None:
+    monkeypatch.setattr("deployer.inspection.TIMEOUT", 1)
+    write_project(flow_py="import signal\n\nsignal.pause()\n")
+    [line] = problems()
+    assert "cannot be imported: importing takes more than 1 s, or ends Python: do the work inside the flow" in line
+
+
+def test_a_file_that_cannot_be_read_is_told(write_project, problems, flows: Path) -> None:
+    write_project()
+    (flows / "resources.yml").unlink()
+    (flows / "resources.yml").mkdir()
+    assert any(line.startswith("flows/resources.yml:1: cannot be read: [Errno 21]") for line in problems())
+
+
 def test_an_import_gets_no_password_and_may_print_and_exit(write_project, problems, monkeypatch) -> None:
     monkeypatch.setenv("PREFECT_API_AUTH_STRING", "admin:correct-horse")
     write_project(flow_py="import os, sys\nprint('{}')\nsys.exit(str(dict(os.environ)))\n")
