@@ -9,7 +9,7 @@ from deployer.check import Checked, Deployment
 from deployer.environment import lock_hash
 from deployer.errors import DeployError
 from deployer.kinds.automations import Automations
-from deployer.kinds.deployments import OWNER_LABEL, PROJECT_LABEL, RELEASE_LABEL, Deployments
+from deployer.kinds.deployments import OWNER_LABEL, PAUSED_LABEL, PROJECT_LABEL, RELEASE_LABEL, Deployments
 from deployer.kinds.variables import Variables
 from deployer.kinds.work_pools import WorkPools
 from deployer.state import Resource, State
@@ -56,14 +56,20 @@ def _deployment(deployment: Deployment, release: Release, target: Target | None,
     folder = release.folder(project.name)
     concurrency = declared.concurrency
     schedules = [each.model_dump(mode="json", exclude_unset=True) for each in declared.schedules.values()]
-    if target.schedules == "paused":
+    paused = target.schedules == "paused"
+    if paused:
         schedules = [each | {"active": False} for each in schedules]
     fields = {
         "version": release.id,
         # the server keeps the one it has when it is told that there is none
         "description": declared.description or flow.description or "",
         "tags": [*declared.tags, *(tag for tag in target.tags if tag not in declared.tags)],
-        "labels": {RELEASE_LABEL: release.id, PROJECT_LABEL: project.name, OWNER_LABEL: owner},
+        "labels": {
+            RELEASE_LABEL: release.id,
+            PROJECT_LABEL: project.name,
+            OWNER_LABEL: owner,
+            PAUSED_LABEL: paused,
+        },
         "entrypoint": declared.entrypoint,
         "pull_steps": [{"prefect.deployments.steps.set_working_directory": {"directory": str(folder)}}],
         "work_pool_name": target.work_pool or declared.pool,

@@ -17,6 +17,8 @@ from deployer.state import Resource
 OWNER_LABEL = "platform.owner"
 RELEASE_LABEL = "platform.release"
 PROJECT_LABEL = "platform.project"
+# The target has paused all schedules, whatever the projects say
+PAUSED_LABEL = "platform.schedules-paused"
 # What every release has of its own
 OF_THE_RELEASE = {
     "version",
@@ -47,11 +49,15 @@ class Deployments(Kind):
     def compare(self, resource: Resource, held: Held) -> Comparison:
         wanted = resource.fields
         # The server adds labels of its own
-        labels = {key: value for key, value in held.fields["labels"].items() if key in wanted["labels"]}
+        labels = {PAUSED_LABEL: False} | held.fields["labels"]
+        paused_no_more = labels[PAUSED_LABEL] and not wanted["labels"].get(PAUSED_LABEL)
+        labels = {key: value for key, value in labels.items() if key in wanted["labels"]}
         plain = {field: value for field, value in wanted.items() if field != "schedules"}
         found = differences(held.fields | {"labels": labels}, plain)
         rest = [each for each in found if each.field not in OF_THE_RELEASE]
-        schedules, changed = schedules_over(wanted["schedules"], held.fields["schedules"])
+        # What a target paused runs again once it does so no more; what was paused by hand stays
+        open_ = {"active": True} if paused_no_more else {}
+        schedules, changed = schedules_over([open_ | each for each in wanted["schedules"]], held.fields["schedules"])
         return Comparison(wanted | {"schedules": schedules}, rest + changed, released=len(rest) < len(found))
 
     async def prepare(self, resources: list[Resource]) -> None:

@@ -11,6 +11,8 @@ from deployer.check import check
 from deployer.desired import Release, desired
 from deployer.errors import DeployError
 from deployer.inventory import Inventory
+from deployer.kinds.deployments import Deployments
+from deployer.kinds.kind import Held
 
 pytestmark = pytest.mark.usefixtures("imported")
 
@@ -64,6 +66,28 @@ def test_a_target_changes_what_it_names(checked) -> None:
     assert [each["active"] for each in daily["schedules"]] == [False]
 
 
+def test_what_a_target_paused_runs_again_and_what_was_paused_by_hand_does_not(checked) -> None:
+    def compare(held: dict, target: str) -> tuple[dict, dict]:
+        wanted = next(each for each in desired(checked(target), RELEASE, []).resources if "daily" in each.name)
+        found = Deployments(None, "shop/one").compare(wanted, Held("id", held))
+        return found.fields, {each.field: (each.old, each.new) for each in found.differences}
+
+    empty = {"labels": {}, "schedules": []}
+    paused, _ = compare(empty, "{mode: development, schedules: paused}")
+    assert compare(paused, "{mode: development, schedules: paused}")[1] == {}
+    running, found = compare(paused, "{mode: development}")
+    assert found == {
+        "labels.platform.schedules-paused": (True, False),
+        "schedules.night.active": (False, True),
+    }
+    assert compare(running, "{mode: development}")[1] == {}
+    by_hand = running | {"schedules": [each | {"active": False} for each in running["schedules"]]}
+    assert compare(by_hand, "{mode: development}")[1] == {}
+    # what was registered before there was this label
+    before = {key: value for key, value in by_hand["labels"].items() if "paused" not in key}
+    assert compare(by_hand | {"labels": before}, "{mode: development}")[1] == {}
+
+
 def test_a_targets_pool_takes_the_place_of_the_projects_own(checked, flows: Path) -> None:
     (flows / "resources.yml").write_text("work_pools: [{name: default}, {name: heavy}]\n")
     for inventory in (None, Inventory(["heavy"])):
@@ -99,6 +123,9 @@ def test_production_refuses_tests_and_silent_pauses(checked) -> None:
     [line] = checked("{mode: production, paused: [ciao/hourly]}").problems
     assert line.field == "deployments[1].tags"
     assert checked("{mode: development}").problems == []
+    project = PROJECT.split("  - name: hourly")[0].replace("shop", "TESTING")
+    [line] = checked("{mode: production}", project=project).problems
+    assert "'TESTING' does not belong into production" in line.message
 
 
 BAD = {
