@@ -31,9 +31,17 @@ def check_lock(project: Project, stem: str = "requirements") -> list[Problem]:
         return [Problem(shown, 1, "", f"missing: {mend}")]
     try:
         text = lock.read_text(encoding="utf-8")
+        source = lock.with_suffix(".in")
+        asked = source.read_text(encoding="utf-8") if source.is_file() else ""
     except (OSError, UnicodeDecodeError) as error:
         return [Problem(shown, 1, "", f"cannot be read ({error}): {mend}")]
-    return [Problem(shown, line, "", f"{said}: {mend}") for line, said in _wrong(text, stem)]
+    wrong = _wrong(text, stem)
+    locked = {_name(requirement) for _, requirement in _requirements(text)}
+    for _, requirement in _requirements(asked):
+        # One with a condition may rightly be left out
+        if not requirement.startswith("-") and ";" not in requirement and _name(requirement) not in locked:
+            wrong = [*wrong, (1, f"{_name(requirement)} of {source.name} is missing")]
+    return [Problem(shown, line, "", f"{said}: {mend}") for line, said in wrong]
 
 
 # Projects often share a lock
@@ -48,10 +56,15 @@ def _wrong(lock: str, stem: str) -> list[tuple[int, str]]:
             problems.append((line, f"{requirement!r} is not pinned"))
         elif "--hash=" not in text:
             problems.append((line, f"{requirement!r} has no hash"))
-        names.add(re.split(r"[^\w.-]", requirement, maxsplit=1)[0].lower())
+        names.add(_name(requirement))
     if not problems and "prefect" not in names:
         problems.append((1, f"prefect is missing, which runs the flows: add it to {stem}.in"))
     return problems
+
+
+def _name(requirement: str) -> str:
+    """The package's name, in its one normal form."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", requirement, maxsplit=1)[0]).lower()
 
 
 def _requirements(lock: str) -> list[tuple[int, str]]:

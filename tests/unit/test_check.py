@@ -298,6 +298,15 @@ def test_a_lock_is_there_pinned_and_hashed(write_project, problems, lock: str | 
     assert line.startswith(f"flows/shop/requirements.txt{said}")
 
 
+def test_a_lock_holds_what_is_asked_for(write_project, problems) -> None:
+    folder = write_project()
+    (folder / "requirements.in").write_text('-c ../x.txt\n# a\nPrefect[aws]>=3  # b\nsix; python_version < "3"\n')
+    assert problems() == []
+    (folder / "requirements.in").write_text("prefect\nZope.Interface>=5\n")
+    [line] = problems()
+    assert line.startswith("flows/shop/requirements.txt:1: zope-interface of requirements.in is missing: write it with")
+
+
 def test_a_lock_that_is_not_text_is_refused(write_project, problems) -> None:
     (write_project() / "requirements.txt").write_bytes(b"prefect==3.8.8 # caf\xe9")
     [line] = problems()
