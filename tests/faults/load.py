@@ -24,7 +24,7 @@ from waiting import until
 FLOW = Path(__file__).with_name("pulse.py")
 FOLDER = "/var/lib/prefect-worker/default/faults"
 EVERY = 3  # seconds between two runs of the load, which two processors can do
-SLOTS = timedelta(seconds=20)  # between two runs of the schedule
+SLOTS = 20  # seconds between two runs of the schedule
 AT_ONCE = 50  # runs of its deployment: more than there are, but each of them asks for a slot
 # Automations need up to a few minutes for what nobody reports
 SETTLED_WITHIN = 420
@@ -40,7 +40,7 @@ class Load:
         host.run_expect([0], f"cat > {FOLDER}/pulse.py <<'END'\n{FLOW.read_text()}\nEND")
         self._command = f"{python} -m prefect.engine"
         self.since = datetime.now(UTC)
-        schedule = IntervalSchedule(interval=SLOTS, anchor_date=self.since)
+        schedule = IntervalSchedule(interval=timedelta(seconds=SLOTS), anchor_date=self.since)
         self.deployment = self.deploy(
             "pulse",
             work_pool_name="default",
@@ -127,6 +127,10 @@ class Load:
         except httpx.HTTPError:
             return None
 
+    def slot(self, moment: datetime) -> float:
+        """How often the schedule was due before a moment."""
+        return (moment.timestamp() - self.since.timestamp()) / SLOTS
+
     def taken(self) -> dict[str, int]:
         """The slots that are taken of each limit."""
         named = {name: self._client.read_global_concurrency_limit_by_name(name) for name in (LIMIT, f"tag:{TAG}")}
@@ -150,9 +154,9 @@ class Load:
         known = {run.id for run in runs}
         missing = [run for run in self.triggered if run not in known]
         assert not missing, f"{len(missing)} triggered runs are gone"
-        had = {round((run.expected_start_time - self.since) / SLOTS) for run in runs if run.auto_scheduled}
-        missed = set(range(1, int((end - self.since) / SLOTS) + 1)) - had
-        assert not missed, f"slots of the schedule had no run: {sorted(missed)}, every {SLOTS} since {self.since}"
+        had = {round(self.slot(run.expected_start_time)) for run in runs if run.auto_scheduled}
+        missed = set(range(1, int(self.slot(end)) + 1)) - had
+        assert not missed, f"slots of the schedule had no run: {sorted(missed)}, every {SLOTS} s since {self.since}"
         return Counter(run.state.name for run in runs)
 
     def remove(self) -> None:
