@@ -95,7 +95,7 @@ registered = --inventory $(facts) $(if $(PRUNE),--prune)
 wanted = mkdir -p $(STATE_DIR); wanted=$$(mktemp $(STATE_DIR)/release.XXXXXX); trap 'rm -f "$$wanted"' EXIT
 
 check: .venv/.complete ## Every file under flows/, without a server
-	@python deploy.py check --target $(ENV)
+	@mkdir -p $(STATE_DIR); python deploy.py check --target $(ENV) 2>&1 | tee $(STATE_DIR)/check.txt
 
 plan: .venv/.complete vault ## What `make deploy-flows` would change, field by field: [PRUNE=1]
 	@$(prefect_env); python deploy.py plan --target $(ENV) $(registered) --markdown $(STATE_DIR)/plan.md || test $$? = 2

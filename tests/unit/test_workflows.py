@@ -175,11 +175,15 @@ SOMEBODY = {"id": 1, "user": {"login": "somebody"}, "body": "<!-- plan of produc
 ANOTHER_BOT = {"id": 2, "user": {"login": "github-actions[bot]"}, "body": "another job's comment"}
 
 
-def comment(tmp_path, plan, comments):
-    """What the step that comments asks of GitHub, for a plan and the comments there are; Playwright brings the Node."""
+def comment(tmp_path, plan, comments, check="fine\n"):
+    """What the step that comments asks of GitHub, for what was said and the comments there are; Playwright brings the
+    Node.
+    """
     (step,) = [step for step in WORKFLOWS["pull-request"]["jobs"]["plan"]["steps"] if step.get("name") == "Comment"]
     (tmp_path / ".cache/production").mkdir(parents=True)
-    (tmp_path / ".cache/production/plan.md").write_text(plan)
+    for file, said in (("plan.md", plan), ("check.txt", check)):
+        if said:
+            (tmp_path / ".cache/production" / file).write_text(said)
     node = Path(playwright.__file__).parent / "driver/node"
     given = json.dumps([step["with"]["script"], comments])
     return json.loads(run(node, "-e", COMMENTS, input=given, cwd=tmp_path, check=True).stdout)
@@ -188,13 +192,38 @@ def comment(tmp_path, plan, comments):
 def test_the_first_plan_is_a_new_comment(tmp_path):
     ((verb, asked),) = comment(tmp_path, "2 to change", [SOMEBODY, ANOTHER_BOT])
     assert (verb, asked["issue_number"], asked["owner"], asked["repo"]) == ("create", 7, "o", "r")
-    assert asked["body"].endswith("2 to change")
+    assert asked["body"].endswith("### Check\n\n```\nfine\n```\n\n2 to change")
 
 
 def test_the_next_plan_takes_the_place_of_the_one_before(tmp_path):
     ((verb, asked),) = comment(tmp_path, "1 to change", [SOMEBODY, ANOTHER_BOT, OURS])
     assert (verb, asked["comment_id"]) == ("update", OURS["id"])
-    assert asked["body"] == OURS["body"].replace("old", "1 to change")
+    assert asked["body"].startswith("<!-- plan of production -->\n")
+    assert "old" not in asked["body"]
+    assert "1 to change" in asked["body"]
+
+
+def test_a_check_that_fails_takes_the_place_of_the_last_plan(tmp_path):
+    steps = WORKFLOWS["pull-request"]["jobs"]["plan"]["steps"]
+    at = [step.get("run") for step in steps].index("make check ENV=production")
+    assert [step.get("run") for step in steps[at:]] == ["make check ENV=production", "make plan ENV=production", None]
+    assert steps[-1]["if"] == "${{ !cancelled() }}", "also when one of them fails"
+    ((verb, asked),) = comment(tmp_path, "", [OURS], check="flows/a/prefect.yaml:1: name: is missing\n")
+    assert (verb, asked["comment_id"]) == ("update", OURS["id"])
+    assert "name: is missing" in asked["body"]
+    assert asked["body"].endswith("There is no plan: the log of the job tells why.")
+
+
+def test_a_check_leaves_its_words_and_fails_as_it_did(clone):
+    (clone / "deploy.py").write_text("import sys; sys.exit('flows/a/prefect.yaml:1: name: is missing')")
+    (clone / ".venv").mkdir()
+    for needed in ("requirements/uv.txt", "requirements/control.txt", ".venv/.complete"):
+        (clone / needed).parent.mkdir(exist_ok=True)
+        (clone / needed).touch()
+    made = make(clone, "check", "ENV=production")
+    assert made.returncode != 0
+    assert made.stdout == "flows/a/prefect.yaml:1: name: is missing\n"
+    assert (clone / ".cache/production/check.txt").read_text() == made.stdout
 
 
 def test_a_plan_too_long_for_a_comment_is_cut_and_says_so(tmp_path):
