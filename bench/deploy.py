@@ -144,6 +144,8 @@ def main() -> None:
     results.mkdir(exist_ok=True)
     told = {"figures": rows, "bars": bars, "machine": {"processors": os.cpu_count()}}
     (results / "deploy.json").write_text(json.dumps(told, indent=1))
+    if not all(bars.values()):
+        sys.exit(1)
 
 
 if __name__ == "__main__":
