@@ -52,7 +52,7 @@ class _Loader(yaml.SafeLoader):
             keys: set[Hashable] = set()
             for key, _ in node.value:
                 if not isinstance(key, yaml.ScalarNode):
-                    raise _wrong(key, "a mapping or a list stands as a key: quote a template, '{{ … }}'")
+                    raise _wrong(key, "a key must be a text, not a mapping or a list")
                 if key.tag not in _KEYS:
                     raise _wrong(key, f"the key {key.value} is not a text: quote it")
                 if key.value in keys:
@@ -76,12 +76,15 @@ class Document:
         self.problems: list[Problem] = []
         self._root: yaml.Node | None = None
         try:
-            loader = _Loader(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            loader = _Loader(text)
             self._root = loader.get_single_node()
             self.data = loader.construct_document(self._root) if self._root else None
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
-            self.problems.append(Problem(shown, line, "", f"not valid YAML: {error.problem}"))
+            unquoted = "{{" in "".join(text.splitlines()[line - 1 : line])
+            hint = ": quote a template, '{{ … }}'" if unquoted else ""
+            self.problems.append(Problem(shown, line, "", f"not valid YAML: {error.problem}{hint}"))
         except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             self.problems.append(Problem(shown, 1, "", f"cannot be read: {error}"))
 

@@ -146,8 +146,13 @@ WHOLE = {
     "deployment as text": ("deployments:\n  - daily", ":2: deployments[0]: ", "must be a mapping"),
     "unquoted template": (
         "deployments:\n  - name: a\n    entrypoint: flow.py:hello\n    description: {{ region }}",
-        ":4: not valid YAML: a mapping or a list stands as a key: quote a template",
+        ":4: not valid YAML: a key must be a text, not a mapping or a list: quote a template",
         "",
+    ),
+    "unquoted template in a text": (
+        "deployments:\n  - name: a\n    description: {{ region }} and more",
+        ":3: not valid YAML: ",
+        ": quote a template, '{{ … }}'",
     ),
     "key that is no text": ("definitions: {2024: a}", ":1: not valid YAML: the key 2024 is not a text: quote it", ""),
     "anchor in itself": ("definitions: &a\n  b: *a", ":1: not valid YAML: what an anchor names holds itself", ""),
