@@ -1,12 +1,17 @@
 """Doing what a plan says: several changes at a time, and never more than the plan."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import httpx
 from prefect.client.orchestration import PrefectClient
-from prefect.concurrency.asyncio import AcquireConcurrencySlotTimeoutError, concurrency
+from prefect.concurrency.asyncio import (
+    AcquireConcurrencySlotTimeoutError,
+    ConcurrencySlotAcquisitionError,
+    concurrency,
+)
 from prefect.exceptions import ObjectAlreadyExists, PrefectException
 
 from deployer.errors import DeployError
@@ -19,6 +24,7 @@ AT_ONCE = 8
 LOCK = "platform-deploy"
 # The server frees the lock of a process that is gone after this many seconds; that long one waits for it, and more
 LEASE, WAIT = 60, 120
+LOST = "stopped by hand, or by the server, which no longer keeps others out: it or this machine was away for too long"
 
 
 @asynccontextmanager
@@ -27,17 +33,28 @@ async def alone(client: PrefectClient) -> AsyncIterator[None]:
     with suppress(ObjectAlreadyExists):
         await client.upsert_global_concurrency_limit_by_name(LOCK, 1)
     stopped: DeployError | None = None
+    for name in (
+        "prefect.concurrency",
+        "prefect._internal.concurrency",
+    ):  # they tell with tracebacks what is told below
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         async with concurrency(LOCK, timeout_seconds=WAIT, lease_duration=LEASE, strict=True):
             try:
                 yield
             except DeployError as error:
                 stopped = error
+            except asyncio.CancelledError:
+                stopped = DeployError(f"{LOST}; nothing was changed, run it again")
     except AcquireConcurrencySlotTimeoutError:
         raise DeployError(
             f"somebody else is deploying to this server, for more than {WAIT} s: wait, then run it again"
         ) from None
-    except httpx.HTTPError:  # a server that is gone cannot be told either that this is over
+    except ConcurrencySlotAcquisitionError:
+        raise DeployError(
+            "the server went away, or refused, before it was this deployment's turn: run it again"
+        ) from None
+    except (httpx.HTTPError, asyncio.CancelledError):  # a server that is gone cannot be told either that this is over
         if not stopped:
             raise
     if stopped:
@@ -72,6 +89,8 @@ async def apply(client: PrefectClient, plan: Plan, done: Callable[[Change], None
             async with asyncio.TaskGroup() as group:
                 for change in step:
                     group.create_task(make(change))
+    except asyncio.CancelledError:
+        raise _stopped(DeployError(LOST), left, len(plan.pending)) from None
     except ExceptionGroup as errors:
         raise _stopped(errors.exceptions[0], left, len(plan.pending)) from None
     except (DeployError, httpx.HTTPError, PrefectException) as error:

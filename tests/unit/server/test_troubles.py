@@ -1,17 +1,28 @@
 """A server that is none, goes away, or is busy: one line says so, and nothing is lost."""
 
+import asyncio
+import socket
 import ssl
 import subprocess
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
+from socketserver import ThreadingTCPServer
+from threading import Event, Thread
 
 import httpx
 import pytest
 from asking import ask
-from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_SSL_CERT_FILE, PREFECT_API_URL, temporary_settings
+from prefect.concurrency.services import ConcurrencySlotAcquisitionWithLeaseService
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_SSL_CERT_FILE,
+    PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
+    temporary_settings,
+)
 
-from deployer.apply import LOCK
+from deployer.apply import LOCK, LOST
 from deployer.kinds import Deployments
 
 
@@ -31,6 +42,100 @@ def test_a_server_that_goes_away_leaves_a_list_of_what_is_not_done(apply, plan, 
     assert "run it again for the rest" in errors[1]
     assert f"  not done: create deployment {shop}/daily" in errors
     assert f"work pool {shop}" not in str(errors[1:])
+    assert apply()[0] == 0
+    assert plan() == {}
+
+
+class Line(ThreadingTCPServer):
+    """A line to the server that can be cut."""
+
+    daemon_threads = True
+
+    def __init__(self, server: str) -> None:
+        url = httpx.URL(server)
+        self.ends: list[socket.socket] = []
+        super().__init__(("127.0.0.1", 0), self.carry)
+        self.server, self.url = (url.host, url.port), str(url.copy_with(port=self.server_address[1]))
+        Thread(target=self.serve_forever, daemon=True).start()
+
+    def carry(self, here: socket.socket, _address: tuple, _server: object) -> None:
+        there = socket.create_connection(self.server)
+        self.ends += [here, there]
+
+        def copy(source: socket.socket, sink: socket.socket) -> None:
+            with suppress(OSError):
+                while data := source.recv(65536):
+                    sink.sendall(data)
+            with suppress(OSError):
+                sink.shutdown(socket.SHUT_WR)
+
+        back = Thread(target=copy, args=(there, here), daemon=True)
+        back.start()
+        copy(here, there)
+        back.join()
+
+    def cut(self) -> None:
+        self.shutdown()
+        self.server_close()
+        for end in self.ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+def test_an_outage_midway_is_told_and_the_next_one_finishes(
+    run, apply, plan, shop: str, settings, prefect_server, monkeypatch
+) -> None:
+    write, line = Deployments.write, Line(prefect_server.url)
+
+    async def cut_before_the_second(self, name, fields, held):
+        if name.endswith("/by-hand"):
+            await write(self, name, fields, held)
+            await asyncio.to_thread(line.cut)
+        else:
+            while line.fileno() != -1:
+                await asyncio.sleep(0.01)
+            await write(self, name, fields, held)
+
+    cut_off = temporary_settings({PREFECT_API_URL: line.url, PREFECT_CLIENT_MAX_RETRIES: 0})
+    with monkeypatch.context() as patched, cut_off:
+        patched.setattr(Deployments, "write", cut_before_the_second)
+        patched.setattr(ConcurrencySlotAcquisitionWithLeaseService, "_instances", {})  # they keep their first address
+        code, lines, errors = run("apply", "--release", "r1")
+    assert code == 1
+    assert lines == [f"created   work pool {shop}", f"created   deployment {shop}-goodbye/by-hand"]
+    assert errors[0].startswith(f"{line.url} cannot be reached: ")
+    assert errors[1:] == [
+        "2 of 3 changes were made, run it again for the rest:",
+        f"  not done: create deployment {shop}/daily",
+    ]
+    ask("delete_global_concurrency_limit_by_name", LOCK)  # as if a minute had gone by
+    assert apply()[:2] == (0, [f"created   deployment {shop}/daily"])
+    assert plan() == {}
+
+
+def test_a_lost_turn_ends_it_and_leaves_a_list_of_what_is_not_done(run, apply, plan, shop: str, monkeypatch) -> None:
+    under_way = Event()
+
+    async def hang(self, name, fields, held):
+        under_way.set()
+        await asyncio.Event().wait()
+
+    def lose(client, lease_id, lease_duration, stop_event) -> bool:
+        under_way.wait()
+        raise httpx.ConnectError("All connection attempts failed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Deployments, "write", hang)
+        patched.setattr("prefect.concurrency._leases._renew_concurrency_lease_with_retries", lose)
+        code, lines, errors = run("apply", "--release", "r1")
+    assert (code, lines) == (1, [f"created   work pool {shop}"])
+    assert errors[0] == LOST
+    assert errors[1] == "1 of 3 changes were made, run it again for the rest:"
+    assert sorted(errors[2:]) == [
+        f"  not done: create deployment {shop}-goodbye/by-hand",
+        f"  not done: create deployment {shop}/daily",
+    ]
+    ask("delete_global_concurrency_limit_by_name", LOCK)
     assert apply()[0] == 0
     assert plan() == {}
 
