@@ -40,7 +40,7 @@ def warehouse(monkeypatch):
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda deployment: deployment["name"])
 def test_deployments_give_parameters_the_flow_takes(deployment):
     pipeline.validate_parameters(deployment["parameters"])
-    for schedule in deployment["schedules"]:
+    for schedule in deployment.get("schedules", []):
         pipeline.validate_parameters(deployment["parameters"] | schedule.get("parameters", {}))
 
 
