@@ -52,6 +52,8 @@ PAGE = 200
 TRIES = 3
 # A run that was Crashed earlier than this is not retried any more
 RETRIED_FOR = timedelta(hours=1)
+# A run that has been taken for this long bears the name of its worker, if that lives
+NAMED_WITHIN = timedelta(seconds=30)
 
 log = logging.getLogger("prefect.worker")
 
@@ -176,9 +178,10 @@ async def every(seconds: float, call: Callable[[], Awaitable[object]]) -> None:
 
 
 async def report(worker: ProcessWorker, pool: str) -> None:
-    """Tell the server that the worker is there, and what becomes of its runs that are Crashed."""
+    """Tell the server that the worker is there, and what becomes of runs that are Crashed or were never named."""
     await worker.sync_with_backend()
     await retry(worker, pool)
+    await take_again(worker, pool)
 
 
 async def take_over(worker: ProcessWorker, pool: str) -> None:
@@ -188,8 +191,8 @@ async def take_over(worker: ProcessWorker, pool: str) -> None:
         type=FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]),
         name=FlowRunFilterStateName(any_=["AwaitingRetry"]),
     )
-    for run in await own_runs(worker, pool, FlowRunFilter(state=unfinished)):
-        if state := after_death(run):
+    for run in await runs_of(worker, pool, FlowRunFilter(state=unfinished)):
+        if bears(run) == worker.name and (state := after_death(run)):
             log.warning("%s was left by an earlier worker: it is %s now", run.name, state.name)
             await worker.client.set_flow_run_state(run.id, state)
 
@@ -200,9 +203,10 @@ async def retry(worker: ProcessWorker, pool: str) -> None:
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CRASHED])),
         end_time=FlowRunFilterEndTime(after_=datetime.now(UTC) - RETRIED_FOR),
     )
-    for run in await own_runs(worker, pool, crashed):
+    for run in await runs_of(worker, pool, crashed):
         # One that is in flight lives, whatever the server thinks of it.
-        if retries_left(run) and run.id not in in_flight(worker) and await died_at_work(worker, run):
+        dead = bears(run) == worker.name and run.id not in in_flight(worker)
+        if dead and retries_left(run) and await died_at_work(worker, run):
             delay = run.empirical_policy.retry_delay or 0
             log.warning("%s has Crashed and is retried in %s s", run.name, delay)
             when = datetime.now(UTC) + timedelta(seconds=delay)
@@ -224,8 +228,23 @@ async def died_at_work(worker: ProcessWorker, run: FlowRun) -> bool:
     return last is not None and (last.is_running() or (last.is_scheduled() and waited))
 
 
-async def own_runs(worker: ProcessWorker, pool: str, wanted: FlowRunFilter) -> list[FlowRun]:
-    """The runs that a worker of this name has taken, as far as they are wanted."""
+async def take_again(worker: ProcessWorker, pool: str) -> None:
+    """Schedule again what a worker of the pool took, and died before it put its name on it."""
+    pending = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING])))
+    for run in await runs_of(worker, pool, pending):
+        old = run.state.timestamp < datetime.now(UTC) - NAMED_WITHIN
+        if old and not bears(run) and run.id not in in_flight(worker):
+            log.warning("%s was taken by a worker that has died: it is scheduled again", run.name)
+            await worker.client.set_flow_run_state(run.id, Scheduled(message="Its worker died before it began."))
+
+
+def bears(run: FlowRun) -> str | None:
+    """The name of the worker that has taken a run."""
+    return run.labels.get("prefect.worker.name")
+
+
+async def runs_of(worker: ProcessWorker, pool: str, wanted: FlowRunFilter) -> list[FlowRun]:
+    """The runs of the pool, as far as they are wanted."""
     found: list[FlowRun] = []
     while len(found) % PAGE == 0:
         page = await worker.client.read_flow_runs(
@@ -238,7 +257,7 @@ async def own_runs(worker: ProcessWorker, pool: str, wanted: FlowRunFilter) -> l
         if not page:
             break
         found += page
-    return [run for run in found if run.labels.get("prefect.worker.name") == worker.name]
+    return found
 
 
 def after_death(run: FlowRun) -> State | None:

@@ -254,6 +254,28 @@ def test_the_database_stops_at_once(host: Host, load: Load, ended, healthy, reco
     assert set(states) == {"Completed"}
 
 
+def test_the_server_starts_without_its_database(host: Host, load: Load, ended, healthy, recovered, figures) -> None:
+    def starts() -> int:
+        return int(host.check_output("systemctl show --property NRestarts --value %s", SERVER))
+
+    cluster = host.check_output("pg_lsclusters --no-header").split()
+    database = f"postgresql@{cluster[0]}-{cluster[1]}"
+    with load.steady():
+        going = load.trigger(seconds=30)
+        began(load, going)
+        host.check_output("systemctl stop %s", database)
+        before = starts()
+        host.check_output("kill -KILL %s", main_pid(host, SERVER))
+        until(lambda: starts() >= before + 3, within=120, what="it has failed to start, more than once")
+        moment = time.monotonic()
+        host.check_output("systemctl start %s", database)
+        recovered()
+        figures["a new run completed after s"] = round(time.monotonic() - moment, 1)
+    healthy()
+    states = figures["states"] = ended()
+    assert set(states) == {"Completed"}
+
+
 def test_the_host_is_switched_off(host: Host, container: Container, load: Load, ended, healthy, figures) -> None:
     with load.steady():
         victim = load.trigger(seconds=600)

@@ -222,6 +222,16 @@ def test_what_a_killed_worker_left_is_retried(pool: Pool) -> None:
     assert ask("read_flow_run", run).run_count == 2
 
 
+def test_what_was_taken_and_never_named_is_scheduled_again(pool: Pool) -> None:
+    run, file = pool.run()
+    ask("set_flow_run_state", run, Pending())
+    pool.start(PREFECT_WORKER_HEARTBEAT_SECONDS="1")
+    until(file.exists, seconds=90)
+    file.unlink()
+    until(lambda: state(run) == "Completed")
+    assert history(run)[:4] == ["Scheduled", "Pending", "Scheduled", "Pending"]
+
+
 def test_neither_what_lives_nor_what_was_to_be_cancelled_is_retried(pool: Pool) -> None:
     dies = pool.deploy("dies")
     pool.start(PREFECT_WORKER_HEARTBEAT_SECONDS="1", PREFECT_RUNNER_POLL_FREQUENCY="60")
