@@ -36,10 +36,9 @@ def check_lock(project: Project, stem: str = "requirements") -> list[Problem]:
     except (OSError, UnicodeDecodeError) as error:
         return [Problem(shown, 1, "", f"cannot be read ({error}): {mend}")]
     wrong = _wrong(text, stem)
-    locked = {_name(requirement) for _, requirement in _requirements(text)}
     for _, requirement in _requirements(asked):
         # One with a condition may rightly be left out
-        if not requirement.startswith("-") and ";" not in requirement and _name(requirement) not in locked:
+        if not requirement.startswith("-") and ";" not in requirement and _name(requirement) not in _names(text):
             wrong = [*wrong, (1, f"{_name(requirement)} of {source.name} is missing")]
     return [Problem(shown, line, "", f"{said}: {mend}") for line, said in wrong]
 
@@ -47,7 +46,7 @@ def check_lock(project: Project, stem: str = "requirements") -> list[Problem]:
 # Projects often share a lock
 @functools.cache
 def _wrong(lock: str, stem: str) -> list[tuple[int, str]]:
-    problems, names = [], set()
+    problems = []
     for line, text in _requirements(lock):
         requirement = text.split(" --hash", maxsplit=1)[0].strip()
         if text.startswith("-"):
@@ -56,10 +55,14 @@ def _wrong(lock: str, stem: str) -> list[tuple[int, str]]:
             problems.append((line, f"{requirement!r} is not pinned"))
         elif "--hash=" not in text:
             problems.append((line, f"{requirement!r} has no hash"))
-        names.add(_name(requirement))
-    if not problems and "prefect" not in names:
+    if not problems and "prefect" not in _names(lock):
         problems.append((1, f"prefect is missing, which runs the flows: add it to {stem}.in"))
     return problems
+
+
+@functools.cache
+def _names(lock: str) -> frozenset[str]:
+    return frozenset(_name(requirement) for _, requirement in _requirements(lock))
 
 
 def _name(requirement: str) -> str:
