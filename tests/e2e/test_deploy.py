@@ -16,7 +16,6 @@ import yaml
 from lab import ROOT, make, notifications
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
-from testinfra.host import Host
 from waiting import until
 
 PROJECT = """name: {name}
@@ -225,12 +224,3 @@ def test_a_run_that_fails_is_told(start: Callable[..., FlowRun], finish: Callabl
     )
     assert told["title"] == f"db_dump: {run.name} is Failed"
     assert 'relation "nothing" does not exist' in told["message"]
-
-
-def test_a_run_whose_process_and_worker_were_killed_becomes_crashed(
-    deploy: Deploy, host: Host, client: SyncPrefectClient, start: Callable[..., FlowRun], finish: Callable
-) -> None:
-    run = start("northwind/daily")
-    until(lambda: client.read_flow_run(run.id).state.is_running(), within=60, what=f"{run.name} runs")
-    host.check_output("systemctl kill --signal=KILL prefect-worker@default")
-    assert finish(run).state.is_crashed()
