@@ -185,10 +185,12 @@ pytest = python -m pytest --junitxml=$(reports)/$(1).xml
 projects := $(notdir $(patsubst %/,%,$(dir $(wildcard flows/*/prefect.yaml))))
 live := $(patsubst flows/%/tests/live,%,$(wildcard flows/*/tests/live))
 
-test: ## Everything, on a lab of its own: lint, unit tests, the platform from nothing
+test: ## Everything, on a lab of its own: lint, the platform from nothing, unit tests, faults
 	@rm -rf $(reports)
 	@$(MAKE) tools
-	@$(MAKE) --jobs=2 lint-and-unit test-lab
+	@$(MAKE) --jobs=2 lint test-lab
+	@$(MAKE) --jobs=2 test-beside test-lab-faults
+	@$(MAKE) down LAB_NAME=$(tests_lab)
 
 # The checker of Prometheus' rules, out of a package whose service nobody wants here.
 .cache/promtool:
@@ -208,12 +210,10 @@ tools: .venv/.complete .cache/promtool
 	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing >/dev/null; } || \
 	{ echo "The tests need programs that are not here: apt-get install$$missing"; exit 1; }
 
-# Beside the lab, which takes longer: they let it go first.
-beside = nice -n 5
-
-lint-and-unit:
-	@$(beside) $(MAKE) lint
-	@$(beside) $(MAKE) test-unit
+# While a lab is broken it mostly waits, which it does not while it is made: what needs a processor has one then.
+test-beside:
+	@nice -n 5 $(MAKE) test-unit
+	@nice -n 5 $(MAKE) test-lab-live
 
 lint: .venv/.complete ## Python, YAML and Ansible
 	@ruff check && ruff format --check
@@ -227,22 +227,21 @@ test-flows-%: .venv/.complete
 	@cd flows/$* && $$(python $(CURDIR)/deploy.py python $* --dev) -m pytest --junitxml=$(reports)/flows-$*.xml tests
 
 # The tests' lab has its own name and ports: a lab of yours beside it is left alone.
-test-lab: export LAB_NAME := prefect-test
-test-lab: export LAB_PORT_OFFSET := 10000
+tests_lab := prefect-test
+test-lab test-lab-%: export LAB_NAME := $(tests_lab)
+test-lab test-lab-%: export LAB_PORT_OFFSET := 10000
+kept = { echo "The lab is kept for a look; \`make down LAB_NAME=$(LAB_NAME)\` removes it."; exit 1; }
+
 test-lab: .venv/.complete ## The platform from nothing on its own lab, twice, and the tests of the host and of the whole
 	@cd ansible && molecule reset >/dev/null 2>&1
 	@ansible-playbook compose/engine.yml
-	@$(MAKE) down secrets ENV=lab
-	@cd ansible && CLONE=$(CURDIR) COLUMNS=120 molecule test
-	@$(MAKE) deploy-flows ENV=lab
-	@$(MAKE) --jobs=2 test-host test-live ENV=lab || \
-	  { echo "The lab is kept for a look; \`make down LAB_NAME=$(LAB_NAME)\` removes it."; exit 1; }
 	@$(MAKE) down
+	@$(MAKE) secrets ENV=lab
+	@cd ansible && CLONE=$(CURDIR) COLUMNS=120 molecule test --destroy=never || $(kept)
+	@{ $(MAKE) deploy-flows ENV=lab && $(MAKE) test-platform ENV=lab; } || $(kept)
 
-# The host is broken when all else of it has been looked at.
-test-host:
-	@$(MAKE) test-platform
-	@$(MAKE) test-faults
+test-lab-faults test-lab-live:
+	@$(MAKE) $(@:test-lab-%=test-%) ENV=lab || $(kept)
 
 test-platform:
 	@$(prefect_env); $(call pytest,lab) tests/host tests/e2e tests/refusals
@@ -251,8 +250,7 @@ test-faults: .venv/.complete vault ## What breaks on purpose, on the lab of LAB_
 	@$(prefect_env); $(call pytest,faults) tests/faults
 
 # The flows against the databases, blob storage, function and warehouse of the lab; they need nothing of its host.
-test-live:
-	@$(beside) $(MAKE) $(live:%=test-live-%)
+test-live: $(live:%=test-live-%)
 
 test-live-%:
 	@set -a; . $(LAB_DIR)/flows.env; set +a; cd flows/$* && \
@@ -282,4 +280,4 @@ bench-deploy: .venv/.complete vault ## How long deploy.py takes for 100 projects
 	@touch $@
 
 .PHONY: bench bench-deploy help lock secrets provision plan-provision upgrade rollback-platform check plan deploy-flows rollback run env status logs backup restore restore-drill new-project vault up lab ui down
-.PHONY: ci-vault ci-credentials test lint lint-and-unit test-unit test-lab test-host test-platform test-live test-faults
+.PHONY: ci-vault ci-credentials test lint test-unit test-beside test-lab test-platform test-live test-faults test-lab-live test-lab-faults

@@ -42,7 +42,7 @@ def container() -> Container:
     return docker.from_env().containers.get(f"{os.environ['LAB_NAME']}-host")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def load(client: SyncPrefectClient, host: Host) -> Iterator[Load]:
     """The runs of all these tests."""
     command = client.read_deployment_by_name("db_dump/shop-postgres").job_variables["command"]

@@ -89,7 +89,7 @@ class Load:
         return until(ask, within=180, what="the server takes a run")
 
     @contextmanager
-    def steady(self, runs: int = 10) -> Iterator["Load"]:
+    def steady(self, runs: int = 8) -> Iterator["Load"]:
         """This many runs, one after the other, around what is done meanwhile; afterwards all of them are triggered."""
         failed: list[BaseException] = []
 

@@ -103,7 +103,7 @@ class Abandoned:
     late: FlowRun
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def abandoned(host: Host, client: SyncPrefectClient, load: Load) -> Abandoned:
     """One whose process dies unseen, as with its host; one that was taken and never started; one that nobody takes."""
     deployment = load.deploy("pulse", "alone")

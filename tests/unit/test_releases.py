@@ -112,8 +112,8 @@ def test_a_target_goes_back_to_a_release_of_its_own(root: Path, play, tmp_path: 
 
 def test_two_that_ship_at_once_do_not_mix(root: Path, play, tmp_path: Path) -> None:
     def ship(release: str, target: str) -> tuple[int, str]:
-        code = tmp_path / f"code-{release}"
-        code.mkdir(exist_ok=True)
+        code = tmp_path / f"code-{release}-{target}"
+        code.mkdir()
         for number in range(300):
             (code / f"{number}.py").write_text(release)
         archive, manifest = tmp_path / f"{release}-{target}.tar", tmp_path / f"{release}-{target}.json"
