@@ -196,7 +196,7 @@ class Watch(threading.Thread):
         url, ca = os.environ["PREFECT_API_URL"], os.environ["PREFECT_API_SSL_CERT_FILE"]
         _, password = os.environ["PREFECT_API_AUTH_STRING"].split(":", 1)
         last = time.monotonic()
-        while not self.over.wait(0.2):
+        while not self.over.wait(0.5):
             self.telling |= {line.replace(password, "...") for line in command_lines() if password in line}
             try:
                 answers = requests.get(f"{url}/ready", verify=ca, timeout=5).ok
