@@ -13,5 +13,5 @@ def until(condition: Callable[[], T], within: float, what: str) -> T:
     while not (answer := condition()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {within} s")
-        time.sleep(0.2)
+        time.sleep(0.5)  # an answer may cost more than the wait
     return answer

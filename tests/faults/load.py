@@ -14,7 +14,12 @@ from uuid import UUID
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, GlobalConcurrencyLimitCreate
-from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
+)
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.schedules import IntervalSchedule
 from pulse import LIMIT, TAG
@@ -112,13 +117,14 @@ class Load:
         """All that should have begun by now; raises httpx.HTTPError."""
         found: list[FlowRun] = []
         ours = DeploymentFilter(id=DeploymentFilterId(any_=[self.deployment]))
+        due = FlowRunFilter(expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)))
+        asked = {"deployment_filter": ours, "flow_run_filter": due, "limit": 200, "sort": "ID_DESC"}
         while len(found) % 200 == 0:
-            page = self._client.read_flow_runs(deployment_filter=ours, limit=200, offset=len(found), sort="ID_DESC")
+            page = self._client.read_flow_runs(**asked, offset=len(found))
             if not page:
                 break
             found += page
-        now = datetime.now(UTC)
-        return [run for run in found if run.expected_start_time and run.expected_start_time <= now]
+        return found
 
     def state(self, run: UUID) -> State | None:
         """The state of a run, or None while the server does not answer."""
