@@ -188,8 +188,8 @@ live := $(patsubst flows/%/tests/live,%,$(wildcard flows/*/tests/live))
 test: ## Everything, on a lab of its own: lint, the platform from nothing, unit tests, faults
 	@rm -rf $(reports)
 	@$(MAKE) tools
-	@$(MAKE) --jobs=2 lint-and-flows test-lab
-	@$(MAKE) --jobs=2 unit-and-live test-lab-faults
+	@$(MAKE) --jobs=2 test-flows test-lab
+	@$(MAKE) --jobs=2 test-beside test-lab-faults
 	@$(MAKE) down LAB_NAME=$(tests_lab)
 
 # The checker of Prometheus' rules, out of a package whose service nobody wants here.
@@ -210,12 +210,9 @@ tools: .venv/.complete .cache/promtool
 	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing >/dev/null; } || \
 	{ echo "The tests need programs that are not here: apt-get install$$missing"; exit 1; }
 
-# Beside the lab, which takes longer: it goes first. Most of it runs while the lab is broken, and waits the most.
-lint-and-flows:
+# Beside the faults, which take longer: they go first.
+test-beside:
 	@nice -n 5 $(MAKE) lint
-	@nice -n 5 $(MAKE) test-flows
-
-unit-and-live:
 	@nice -n 5 $(MAKE) test-unit
 	@nice -n 5 $(MAKE) test-lab-live
 
@@ -286,4 +283,4 @@ bench-deploy: .venv/.complete vault ## How long deploy.py takes for 100 projects
 	@touch $@
 
 .PHONY: bench bench-deploy help lock secrets provision plan-provision upgrade rollback-platform check plan deploy-flows rollback run env status logs backup restore restore-drill new-project vault up lab ui down
-.PHONY: ci-vault ci-credentials test lint lint-and-flows test-flows test-unit unit-and-live test-lab test-platform test-live test-faults test-lab-live test-lab-faults
+.PHONY: ci-vault ci-credentials test test-beside lint test-flows test-unit test-lab test-platform test-live test-faults test-lab-live test-lab-faults
