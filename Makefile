@@ -185,11 +185,16 @@ pytest = python -m pytest --junitxml=$(reports)/$(1).xml
 projects := $(notdir $(patsubst %/,%,$(dir $(wildcard flows/*/prefect.yaml))))
 live := $(patsubst flows/%/tests/live,%,$(wildcard flows/*/tests/live))
 
-test: ## Everything, on a lab of its own: lint, the platform from nothing, unit tests, faults
-	@rm -rf $(reports)
-	@$(MAKE) tools
-	@$(MAKE) --jobs=2 test-flows test-lab
-	@$(MAKE) --jobs=2 test-beside test-lab-faults
+test: ## Everything, on a lab of its own: lint, unit tests, the platform from nothing, faults
+	@rm -rf $(reports) && mkdir -p $(reports)
+	@status=0; $(MAKE) test-everything 2>&1 | tee $(reports)/output.log || status=$$?; \
+	  python3 tests/summary.py $(reports); exit $$status
+
+# What is quick and broad comes first. With a deadline (TEST_DEADLINE, as .ci/run sets it) the faults run as far as they fit.
+test-everything:
+	@$(MAKE) tools lint
+	@$(MAKE) --jobs=2 test-without-lab test-lab
+	@$(MAKE) --jobs=2 test-lab-live test-lab-faults
 	@$(MAKE) down LAB_NAME=$(tests_lab)
 
 # The checker of Prometheus' rules, out of a package whose service nobody wants here.
@@ -210,11 +215,10 @@ tools: .venv/.complete .cache/promtool
 	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing >/dev/null; } || \
 	{ echo "The tests need programs that are not here: apt-get install$$missing"; exit 1; }
 
-# Beside the faults, which take longer: they go first.
-test-beside:
-	@nice -n 5 $(MAKE) lint
+# Beside the lab, which takes longer: it goes first.
+test-without-lab:
 	@nice -n 5 $(MAKE) test-unit
-	@nice -n 5 $(MAKE) test-lab-live
+	@nice -n 5 $(MAKE) test-flows
 
 lint: .venv/.complete ## Python, YAML and Ansible
 	@ruff check && ruff format --check
@@ -250,7 +254,7 @@ test-platform:
 	@$(prefect_env); $(call pytest,lab) tests/host tests/e2e tests/refusals
 
 test-faults: .venv/.complete vault ## What breaks on purpose, on the lab of LAB_NAME: kills, cuts, full disks, restores, upgrades
-	@$(prefect_env); $(call pytest,faults) tests/faults
+	@$(prefect_env); $(call pytest,faults) $${TEST_DEADLINE:+--deadline=$$TEST_DEADLINE} tests/faults
 
 # The flows against the databases, blob storage, function and warehouse of the lab; they need nothing of its host.
 test-live: $(live:%=test-live-%)
@@ -283,4 +287,4 @@ bench-deploy: .venv/.complete vault ## How long deploy.py takes for 100 projects
 	@touch $@
 
 .PHONY: bench bench-deploy help lock secrets provision plan-provision upgrade rollback-platform check plan deploy-flows rollback run env status logs backup restore restore-drill new-project vault up lab ui down
-.PHONY: ci-vault ci-credentials test test-beside lint test-flows test-unit test-lab test-platform test-live test-faults test-lab-live test-lab-faults
+.PHONY: ci-vault ci-credentials test test-everything test-without-lab lint test-flows test-unit test-lab test-platform test-live test-faults test-lab-live test-lab-faults

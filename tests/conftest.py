@@ -9,6 +9,9 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
+pytest_plugins = ["budget"]
+UNITS = ("prefect-*", "postgresql@*", "nginx", "pgbackrest-*")
+
 
 @pytest.fixture(scope="session")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
@@ -21,6 +24,18 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
         ssh_extra_args=f"-o UserKnownHostsFile={shlex.quote(str(ssh / 'known_hosts'))}",
         controlpath=str(tmp_path_factory.mktemp("ssh") / "control"),
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[pytest.TestReport]:
+    """A test that fails on the lab's host shows what the units wrote meanwhile."""
+    report = yield
+    host = getattr(item, "funcargs", {}).get("host")
+    if report.failed and host and hasattr(report.longrepr, "addsection"):
+        units = " ".join(f"--unit='{unit}'" for unit in UNITS)
+        journal = host.run(f"journalctl --quiet --no-pager --lines=30 --since=@{call.start:.0f} {units}")
+        report.longrepr.addsection("Journal of the host", journal.stdout + journal.stderr)
+    return report
 
 
 @pytest.fixture
