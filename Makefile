@@ -33,8 +33,11 @@ vault_password = $(CURDIR)/$(inventory)/.vault-password
 ansible_options = -i $(inventory) --vault-password-file $(vault_password)
 endif
 playbook = ansible-playbook $(ansible_options)
+# Stamps: what is unchanged is not looked into again by the next command.
+vault_opens = $(STATE_DIR)/.vault-opens
+settings = $(STATE_DIR)/prefect.env
 # In the environment, and on no command line, where everybody would see the login.
-prefect_env = settings="$$($(MAKE) -s env ENV=$(ENV))"; eval "$$settings"
+prefect_env = . $(settings)
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +52,7 @@ help: ## This list
 	@python3 -m venv --clear .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@.venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes --compile-bytecode requirements/uv.txt requirements/control.txt
+	@ln -sfn "$$(.venv/bin/python -c 'import ansible_mitogen; print(ansible_mitogen.__path__[0])')/plugins/strategy" .venv/strategy
 	@touch $@
 
 lock: .venv/.complete ## Resolve every requirements.in again into its hashed lock
@@ -64,11 +68,12 @@ secrets: .venv/.complete ## Make the vault of ENV: strong values, and placeholde
 	@ansible-playbook -i localhost, -e secrets_template=$(CURDIR)/$(inventory)/group_vars/all/vault.yml.j2 \
 	  -e secrets_vault=$(vault) -e secrets_password=$(vault_password) ansible/secrets.yml
 
-provision: .venv/.complete vault ## A bare server -> the platform
-	@$(playbook) ansible/site.yml
+part = $(if $(TAGS),--tags '$(TAGS)') $(if $(LIMIT),--limit '$(LIMIT)')
+provision: $(vault_opens) ## A bare server -> the platform: [TAGS=proxy] [LIMIT=host]
+	@$(playbook) $(part) ansible/site.yml
 
-plan-provision: .venv/.complete vault ## What `make provision` would change, without changing it
-	@$(playbook) ansible/site.yml --check --diff
+plan-provision: $(vault_opens) ## What `make provision` would change, without changing it: [TAGS=proxy] [LIMIT=host]
+	@$(playbook) $(part) ansible/site.yml --check --diff
 
 # What was cut off is gone back from, or ended, before anything else; so is what fails.
 upgrade_log = $(STATE_DIR)/upgrade.log
@@ -81,10 +86,10 @@ define upgrade_platform
 	    echo "failed: what stands above has kept the hosts where they are; once it is mended, \`make upgrade\` goes on from there." >&2; exit 1; }
 endef
 
-upgrade: .venv/.complete vault ## The locks of this checkout, on hosts that run others; goes back by itself if it fails: [OVERWRITE=1]
+upgrade: $(settings) ## The locks of this checkout, on hosts that run others; goes back by itself if it fails: [OVERWRITE=1]
 	$(call upgrade_platform,upgrade)
 
-rollback-platform: .venv/.complete vault ## The locks before the last upgrade: [CONFIRM=1] [OVERWRITE=1]
+rollback-platform: $(settings) ## The locks before the last upgrade: [CONFIRM=1] [OVERWRITE=1]
 	$(call upgrade_platform,rollback_platform)
 
 # --- flows ---------------------------------------------------------------------------------------------------------
@@ -97,49 +102,55 @@ wanted = mkdir -p $(STATE_DIR); wanted=$$(mktemp $(STATE_DIR)/release.XXXXXX); t
 check: .venv/.complete ## Every file under flows/, without a server
 	@mkdir -p $(STATE_DIR); python deploy.py check --target $(ENV) 2>&1 | tee $(STATE_DIR)/check.txt
 
-plan: .venv/.complete vault ## What `make deploy-flows` would change, field by field: [PRUNE=1]
+plan: $(settings) ## What `make deploy-flows` would change, field by field: [PRUNE=1]
 	@$(prefect_env); python deploy.py plan --target $(ENV) $(registered) --markdown $(STATE_DIR)/plan.md || test $$? = 2
 
-deploy-flows: .venv/.complete vault ## Check the flows, ship a release to the workers, register what it wants: [PRUNE=1]
+deploy-flows: $(settings) ## Check the flows, ship a release to the workers, register what it wants: [PRUNE=1]
 	@$(wanted); $(prefect_env); $(playbook) ansible/deploy.yml -e flows_wanted="$$wanted"; \
 	  python deploy.py apply "$$wanted" $(registered)
 
-rollback: .venv/.complete vault ## Register the release before the last again, or RELEASE=<id>: [PRUNE=1]
+rollback: $(settings) ## Register the release before the last again, or RELEASE=<id>: [PRUNE=1]
 	@$(wanted); $(playbook) ansible/rollback.yml -e flows_wanted="$$wanted"; \
 	  $(prefect_env); python deploy.py apply "$$wanted" $(if $(PRUNE),--prune)
 
-run: .venv/.complete vault ## Run a deployment and follow it: FLOW=<flow>/<deployment> [PARAMS=json]
+run: $(settings) ## Run a deployment and follow it: FLOW=<flow>/<deployment> [PARAMS=json]
 	@test -n "$(FLOW)" || { echo "Say which: make run FLOW=<flow>/<deployment>"; exit 1; }
 # Prefect's command answers a wrong password with a traceback, deploy.py in one line.
 	@$(prefect_env); python deploy.py ping; prefect deployment run '$(FLOW)' --watch $(if $(PARAMS),--params '$(PARAMS)')
 
-env: .venv/.complete vault ## The PREFECT_* settings of ENV, for: eval "$(make -s env)"
-	@mkdir -p $(STATE_DIR); $(playbook) ansible/env.yml >/dev/null && cat $(STATE_DIR)/prefect.env
+env: $(settings) ## The PREFECT_* settings of ENV, for: eval "$(make -s env)"
+	@cat $<
 
-status: .venv/.complete vault ## What runs, what is full, what ran, and what is wrong: fails if something is
+$(settings): $(vault_opens) ansible/env.yml ansible/group_vars/all.yml $(shell find $(inventory) -type f -not -name '.*' 2>/dev/null)
+	@$(playbook) ansible/env.yml >/dev/null
+
+status: $(settings) ## What runs, what is full, what ran, and what is wrong: fails if something is
 	@mkdir -p $(STATE_DIR); $(prefect_env); $(playbook) ansible/status.yml >/dev/null 2>&1 || true; \
 	  python -m status $(STATE_DIR)/status.json
 
-logs: .venv/.complete vault ## The journal of a unit: UNIT=prefect-server
+logs: $(vault_opens) ## The journal of a unit: UNIT=prefect-server
 	@test -n "$(UNIT)" || { echo "Say which: make logs UNIT=prefect-server (or prefect-worker@default, nginx, ...)"; exit 1; }
 	@ansible all $(ansible_options) -b -a 'journalctl --no-pager --lines 200 --unit $(UNIT)'
 
-backup: .venv/.complete vault ## Back the database up now: [TYPE=full]
+backup: $(vault_opens) ## Back the database up now: [TYPE=full]
 	@$(playbook) ansible/backup.yml
 
-restore: .venv/.complete vault ## The database of the last moment, or of TIME='2026-11-20 14:00:00+00': [OVERWRITE=1]
+restore: $(vault_opens) ## The database of the last moment, or of TIME='2026-11-20 14:00:00+00': [OVERWRITE=1]
 	@$(playbook) ansible/restore.yml
 
-restore-drill: .venv/.complete vault ## Restore the last backup into a scratch cluster, check it, remove it
+restore-drill: $(vault_opens) ## Restore the last backup into a scratch cluster, check it, remove it
 	@$(playbook) ansible/restore_drill.yml
 
 new-project: .venv/.complete ## A project of your own: NAME=sales TEMPLATE=db_dump|pipeline
 	@python -m templates.new_project -- "$${NAME:-}" "$${TEMPLATE:-}"
 
-vault:
-	@test -f $(vault) -a -f $(vault_password) || { echo "$(inventory) has no vault: make secrets ENV=$(ENV)"; exit 1; }
+$(vault_opens): $(vault) $(vault_password) | .venv/.complete
 	@ansible-vault view --vault-password-file $(vault_password) $(vault) >/dev/null 2>&1 || \
 	  { echo "$(vault) does not open with $(vault_password): put the right password there, or ansible-vault encrypt what is not encrypted."; exit 1; }
+	@mkdir -p $(STATE_DIR) && touch $@
+
+$(vault) $(vault_password):
+	@echo "$(inventory) has no vault: make secrets ENV=$(ENV)"; exit 1
 
 # --- CI ------------------------------------------------------------------------------------------------------------
 # What a job needs to open the vault (ci-vault), and to reach the hosts too (ci-credentials): docs/ci-cd.md.
@@ -170,10 +181,10 @@ up: ## The lab from nothing: hosts, provision, deploy, both main flows run once
 	@$(MAKE) run FLOW=azure-snowflake-dbt/production-daily ENV=lab
 	@$(MAKE) ui ENV=lab
 
-lab: .venv/.complete vault
+lab: $(vault_opens)
 	@$(playbook) compose/lab.yml
 
-ui: .venv/.complete vault ## Address and login of the UI, and the last runs
+ui: $(settings) ## Address and login of the UI, and the last runs
 	@$(prefect_env); $(playbook) ansible/ui.yml
 
 down: .venv/.complete ## Remove the lab
@@ -250,10 +261,10 @@ test-lab: .venv/.complete ## The platform from nothing on its own lab, twice, an
 test-lab-faults test-lab-live:
 	@$(MAKE) $(@:test-lab-%=test-%) ENV=lab || $(kept)
 
-test-platform:
+test-platform: $(settings)
 	@$(prefect_env); $(call pytest,lab) tests/host tests/e2e tests/refusals
 
-test-faults: .venv/.complete vault ## What breaks on purpose, on the lab of LAB_NAME: kills, cuts, full disks, restores, upgrades
+test-faults: $(settings) ## What breaks on purpose, on the lab of LAB_NAME: kills, cuts, full disks, restores, upgrades
 	@$(prefect_env); $(call pytest,faults) $${TEST_DEADLINE:+--deadline=$$TEST_DEADLINE} tests/faults
 
 # The flows against the databases, blob storage, function and warehouse of the lab; they need nothing of its host.
@@ -278,7 +289,7 @@ bench-%: .venv/.complete .cache/envs/bench/.complete
 
 # On a lab that is up, whose server it asks a few hundred things; nothing is left there.
 bench-deploy: export LAB_NAME := prefect-lab
-bench-deploy: .venv/.complete vault ## How long deploy.py takes for 100 projects, beside `prefect deploy --all`
+bench-deploy: $(settings) ## How long deploy.py takes for 100 projects, beside `prefect deploy --all`
 	@$(prefect_env); python bench/deploy.py
 
 .cache/envs/bench/.complete: bench/requirements.txt .venv/.complete
@@ -286,5 +297,5 @@ bench-deploy: .venv/.complete vault ## How long deploy.py takes for 100 projects
 	@uv pip sync --quiet --python .cache/envs/bench/bin/python --require-hashes $<
 	@touch $@
 
-.PHONY: bench bench-deploy help lock secrets provision plan-provision upgrade rollback-platform check plan deploy-flows rollback run env status logs backup restore restore-drill new-project vault up lab ui down
+.PHONY: bench bench-deploy help lock secrets provision plan-provision upgrade rollback-platform check plan deploy-flows rollback run env status logs backup restore restore-drill new-project up lab ui down
 .PHONY: ci-vault ci-credentials test test-everything test-without-lab lint test-flows test-unit test-lab test-platform test-live test-faults test-lab-live test-lab-faults

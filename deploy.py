@@ -41,8 +41,6 @@ def main(arguments: list[str] | None = None, python_of: PythonOf = environment.p
                 asyncio.run(_apply(options, _state(options, python_of)))
             case "ping":
                 asyncio.run(_ping())
-            case "releases":
-                asyncio.run(_releases())
             case "python":
                 print(environment.python(find(options.flows, options.project), options.dev))
     except DeployError as error:
@@ -82,6 +80,9 @@ def _parser() -> argparse.ArgumentParser:
         "pack", parents=[flows, environments, releases], help="check, then pack the code and what it wants registered"
     )
     packing.add_argument("folder", type=Path, metavar="FOLDER", help="where archive and manifest go")
+    packing.add_argument(
+        "--in-use", action="store_true", help="also list the releases that deployments on the server run from"
+    )
     planning = commands.add_parser(
         "plan", parents=[flows, environments, releases, manifests], help="show what `apply` would do"
     )
@@ -91,7 +92,6 @@ def _parser() -> argparse.ArgumentParser:
         "apply", parents=[flows, environments, releases, manifests], help="do what `plan` shows, and only that"
     )
     commands.add_parser("ping", help="see whether the server answers and lets us in")
-    commands.add_parser("releases", help="print the releases that deployments on the server run from")
     python = commands.add_parser("python", parents=[flows], help="print the Python of a project's environment")
     python.add_argument("project", metavar="PROJECT", help="a folder under flows/")
     python.add_argument("--dev", action="store_true", help="with what its tests need")
@@ -117,12 +117,14 @@ def _check(options: argparse.Namespace, python_of: PythonOf) -> int:
     return 1 if checked.problems else 0
 
 
-def _pack(options: argparse.Namespace, python_of: PythonOf) -> dict[str, str]:
+def _pack(options: argparse.Namespace, python_of: PythonOf) -> dict[str, str | list[str]]:
+    # First, as a server that refuses the login is noticed before the flows are imported
+    in_use = {"in_use": asyncio.run(_in_use())} if options.in_use else {}
     wanted = _wanted(options, inventory.read(options.inventory), python_of)
     packed = archive.pack(options.flows, options.folder)
     manifest = options.folder / f"{wanted.release}-{options.target}.json"
     wanted.write(manifest)
-    return {"release": wanted.release, "archive": str(packed), "manifest": str(manifest)}
+    return {"release": wanted.release, "archive": str(packed), "manifest": str(manifest)} | in_use
 
 
 def _state(options: argparse.Namespace, python_of: PythonOf) -> state.State:
@@ -181,10 +183,9 @@ async def _ping() -> None:
         pass
 
 
-async def _releases() -> None:
+async def _in_use() -> list[str]:
     async with server.connect() as client:
-        for release in sorted(await releases(client)):
-            print(release)
+        return sorted(await releases(client))
 
 
 if __name__ == "__main__":

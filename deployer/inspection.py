@@ -1,11 +1,15 @@
-"""What flows say of themselves, asked in their projects' own environments."""
+"""What flows say of themselves, asked in their projects' own environments.
 
+An import of Prefect takes a second, so answers are kept: a project is asked again when one of its files has changed.
+"""
+
+import hashlib
 import json
 import os
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,9 @@ from deployer.errors import one_line
 
 SCRIPT = Path(__file__).with_name("inspect_flows.py")
 TIMEOUT = 120
+CACHE = Path(__file__).parents[1] / ".cache" / "inspections"
+
+Answers = dict[str, "Flow | str"]
 
 
 @dataclass(frozen=True)
@@ -24,12 +31,54 @@ class Flow:
     parameters: dict[str, Any]
 
 
-def inspect(python: Path, projects: Mapping[Path, Iterable[str]]) -> dict[Path, dict[str, Flow | str]]:
+def inspect(python: Path, projects: Mapping[Path, Iterable[str]]) -> dict[Path, Answers]:
     """The flows at the entrypoints of each folder, or the reason why one cannot be imported.
 
     All the projects are asked with the same Python.
     """
     asked = {folder: sorted(set(entrypoints)) for folder, entrypoints in projects.items()}
+    states = {folder: _state(python, folder, entrypoints) for folder, entrypoints in asked.items()}
+    answers = {folder: kept for folder, state in states.items() if (kept := _recall(folder, state))}
+    for folder, flows in _ask(python, {folder: asked[folder] for folder in asked if folder not in answers}).items():
+        answers[folder] = flows
+        _keep(folder, states[folder], flows)
+    return answers
+
+
+def _state(python: Path, folder: Path, entrypoints: list[str]) -> str:
+    """What the answers depend on: the environment, the question, and size and time of the project's files."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in [SCRIPT, *files]]
+    return hashlib.sha256(repr((str(python), entrypoints, stats)).encode()).hexdigest()
+
+
+def _kept(folder: Path) -> Path:
+    return CACHE / f"{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]}.json"
+
+
+def _recall(folder: Path, state: str) -> Answers | None:
+    try:
+        kept = json.loads(_kept(folder).read_text())
+    except (OSError, ValueError):
+        return None
+    if kept["state"] != state:
+        return None
+    return {entrypoint: Flow(**flow) for entrypoint, flow in kept["flows"].items()}
+
+
+def _keep(folder: Path, state: str, answers: Answers) -> None:
+    flows = {entrypoint: asdict(flow) for entrypoint, flow in answers.items() if isinstance(flow, Flow)}
+    if len(flows) < len(answers):  # a failure may be over at the next try
+        return
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=CACHE, delete=False) as file:
+        json.dump({"state": state, "flows": flows}, file)
+    Path(file.name).replace(_kept(folder))
+
+
+def _ask(python: Path, asked: dict[Path, list[str]]) -> dict[Path, Answers]:
+    if not asked:
+        return {}
     with tempfile.TemporaryDirectory() as scratch:
         done = subprocess.run(  # noqa: S603 - the projects' own Python
             [python, "-P", SCRIPT, scratch, str(TIMEOUT)],  # -P: this package must not shadow what flows import
@@ -44,7 +93,7 @@ def inspect(python: Path, projects: Mapping[Path, Iterable[str]]) -> dict[Path, 
         }
 
 
-def _answer(file: Path, entrypoints: list[str], done: subprocess.CompletedProcess[str]) -> dict[str, Flow | str]:
+def _answer(file: Path, entrypoints: list[str], done: subprocess.CompletedProcess[str]) -> Answers:
     if file.exists():
         flows = json.loads(file.read_text())
         return {entrypoint: flow.get("error") or Flow(**flow) for entrypoint, flow in flows.items()}

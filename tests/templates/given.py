@@ -33,7 +33,6 @@ GIVEN = {
     "proxy_upstream": [f"127.0.0.1:{UPSTREAM_PORTS[0]}"],
     "prefect_server_password": "of no use",
     "backup_passphrase": "of no use",
-    "prefect_environment_path": "/opt/prefect/envs/example-0123456789ab",
     "prefect_environments": {"server": {"installed": "/opt/prefect/envs/example-0123456789ab"}},
     "upgrade_server": {"schema": "0123456789ab"},
     "item": {"name": "default", "memory_max": "1G", "limit": 2},

@@ -89,6 +89,12 @@ def write_project(flows: Path) -> WriteProject:
     return write
 
 
+@pytest.fixture(autouse=True)
+def no_earlier_inspections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test imports its flows itself."""
+    monkeypatch.setattr("deployer.inspection.CACHE", tmp_path / "inspections")
+
+
 @pytest.fixture
 def python_of() -> Callable[[object], Path]:
     """Has projects imported by the Python that runs the tests, so that no environment is built."""

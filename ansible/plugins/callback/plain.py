@@ -58,7 +58,10 @@ class CallbackModule(Default):
         self._failure(result, "failed")
 
     def v2_runner_on_unreachable(self, result) -> None:
-        self._failure(result, "unreachable", " (correct ansible_host, ansible_port or ansible_user in the inventory)")
+        hint = "correct ansible_host, ansible_port or ansible_user in the inventory"
+        if "host key" in str(result.result.get("msg")):
+            hint = "sign in by ssh once to accept its key; if the key has changed, ssh-keygen -R forgets the old one"
+        self._failure(result, "unreachable", f" ({hint})")
 
     def _failure(self, result, what: str, hint: str = "") -> None:
         if _is_rescued(result.task):

@@ -6,8 +6,6 @@ from pathlib import Path
 from asking import ask, registered
 from prefect.client.schemas.actions import WorkPoolCreate
 
-import deploy
-
 
 def test_a_first_apply_creates_pool_and_deployments(apply, shop) -> None:
     assert apply() == (
@@ -151,13 +149,16 @@ def test_only_what_this_repository_registered_is_deleted_and_only_when_asked(app
     assert {f"{shop}/daily", f"{shop}-other/by-others"} <= set(registered()) - {gone}
 
 
-def test_the_releases_that_deployments_run_from_are_told_whoever_registered_them(apply, capsys, shop: str) -> None:
+def test_the_releases_that_deployments_run_from_are_told_whoever_registered_them(
+    apply, run, shop: str, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr("deployer.archive.pack", lambda flows, folder: folder / "code.tar")
     apply("r7")
     flow = ask("create_flow_from_name", f"{shop}-other")
     ask("create_deployment", flow_id=flow, name="by-others", path="/opt/prefect/flows/releases/r5/shop")
-    capsys.readouterr()
-    assert deploy.main(["releases"]) == 0
-    assert {"r5", "r7"} <= set(capsys.readouterr().out.splitlines())
+    code, [line], errors = run("pack", "--in-use", "--release", "r8", str(tmp_path))
+    assert (code, errors) == (0, [])
+    assert {"r5", "r7"} <= set(json.loads(line)["in_use"])
 
 
 def test_a_manifest_brings_back_what_was(apply, run, plan, shop: str, flows: Path, tmp_path: Path, monkeypatch) -> None:
