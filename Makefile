@@ -287,6 +287,9 @@ bench-%: .venv/.complete .cache/envs/bench/.complete
 	@mkdir -p $(LAB_DIR) && ansible-playbook compose/bench.yml
 	@PROJECT_PYTHON=$$(python deploy.py python db_dump) PEERS_PYTHON=.cache/envs/bench/bin/python python bench/run.py $*
 
+bench-provision: .venv/.complete ## How long provision, status, plan, deploy-flows and up take, beside an earlier commit
+	@python bench/provision.py
+
 # On a lab that is up, whose server it asks a few hundred things; nothing is left there.
 bench-deploy: export LAB_NAME := prefect-lab
 bench-deploy: $(settings) ## How long deploy.py takes for 100 projects, beside `prefect deploy --all`
@@ -297,5 +300,5 @@ bench-deploy: $(settings) ## How long deploy.py takes for 100 projects, beside `
 	@uv pip sync --quiet --python .cache/envs/bench/bin/python --require-hashes $<
 	@touch $@
 
-.PHONY: bench bench-deploy help lock secrets provision plan-provision upgrade rollback-platform check plan deploy-flows rollback run env status logs backup restore restore-drill new-project up lab ui down
+.PHONY: bench bench-provision bench-deploy help lock secrets provision plan-provision upgrade rollback-platform check plan deploy-flows rollback run env status logs backup restore restore-drill new-project up lab ui down
 .PHONY: ci-vault ci-credentials test test-everything test-without-lab lint test-flows test-unit test-lab test-platform test-live test-faults test-lab-live test-lab-faults

@@ -1,0 +1,203 @@
+"""How long the Makefile's commands take on a lab, beside an earlier commit with Ansible's own strategy.
+
+`make bench-provision` runs it: two clones, two labs, the commands in turns, the median of ROUNDS; `make up` once. The
+table is printed, and its figures are written to bench/results/provision.json. The labs are removed at the end.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+import docker
+
+ROOT = Path(__file__).parents[1]
+BASELINE = os.environ.get("BASELINE", "2b5fe26")
+ROUNDS = int(os.environ.get("ROUNDS", "3"))
+# What a host keeps of earlier downloads
+CACHES = ("/var/cache/apt/archives", "/var/cache/prefect-uv")
+# At most this many times the baseline, and at most so many seconds
+BARS: dict[str, tuple[float | None, float | None]] = {
+    "make up, from nothing": (0.6, None),
+    "make up, images there": (0.5, None),
+    "make provision, a bare host": (0.5, None),
+    "make provision, nothing to change": (0.2, 20),
+    "make status": (None, 6),
+    "make plan, nothing to change": (None, 10),
+    "make deploy-flows, nothing to change": (None, 15),
+}
+# Files that differ on any two hosts: identities, times, certificates, byte code
+OF_ONE_HOST = "|".join(
+    (
+        "/etc/(ssh/ssh_host_.*|machine-id|hostname|hosts|resolv.conf|ld.so.cache|(shadow|passwd|group|gshadow)-?)",
+        "/etc/(letsencrypt|ssl/certs|ssl/private|nginx/tls|apparmor.d/cache)/.*|/etc/prefect/.*[.]env|/etc/pgbackrest.*",
+        ".*/__pycache__/.*|.*[.]complete",
+    )
+)
+LOOK = f"""
+other() {{ find "$@" -regextype posix-extended -not -regex '{OF_ONE_HOST}'; }}
+other /etc /opt/prefect /usr/local | xargs -d '\\n' stat --format='%N %F %a %U:%G'
+other /etc /usr/local /opt/prefect/bin /opt/prefect/logging -type f | xargs -d '\\n' sha256sum
+systemctl list-unit-files --no-legend --no-pager | awk '{{print "unit", $1, $2}}'
+systemctl list-units --no-legend --no-pager --plain --type=service,timer | awk '{{print "state", $1, $3}}'
+dpkg-query --show --showformat='package ${{Package}} ${{Version}}\\n'
+"""
+
+
+@dataclass
+class Lab:
+    """A clone and its lab."""
+
+    clone: Path
+    name: str
+    ports: int
+    strategy: str | None = None
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+
+    def make(self, *arguments: str, note: str | None = None) -> None:
+        """Run a command of the Makefile; `note` says under what its time is kept. Ends the program if it fails."""
+        settings = {"LAB_NAME": self.name, "LAB_PORT_OFFSET": str(self.ports), "ENV": "lab"}
+        if self.strategy:
+            settings["ANSIBLE_STRATEGY"] = self.strategy
+        clean = {name: text for name, text in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "LAB_"))}
+        for name in ("STATE_DIR", "ANSIBLE_CONFIG", "ANSIBLE_HOME", "PREFECT_HOME"):
+            clean.pop(name, None)
+        start = time.perf_counter()
+        done = subprocess.run(  # noqa: S603
+            ["make", *arguments],  # noqa: S607
+            cwd=self.clone,
+            env=clean | settings,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        taken = time.perf_counter() - start
+        if done.returncode:
+            sys.exit(f"make {' '.join(arguments)} failed in {self.clone}:\n{done.stdout[-3000:]}")
+        if note:
+            self.seconds.setdefault(note, []).append(round(taken, 1))
+            print(f"{self.name}: {note}: {taken:.1f} s", file=sys.stderr, flush=True)
+
+    @property
+    def host(self) -> docker.models.containers.Container:
+        """The container of its host."""
+        return docker.from_env().containers.get(f"{self.name}-host")
+
+    def renew(self, caches: dict[str, bytes]) -> None:
+        """A bare host in place of the one that is there, with these downloads on its disk."""
+        self.host.remove(force=True)
+        self.make("lab")
+        for folder, archive in caches.items():
+            self.host.exec_run(["mkdir", "-p", folder])
+            self.host.put_archive(str(Path(folder).parent), archive)
+
+    def look(self) -> set[str]:
+        """Files, units and packages of its host."""
+        lines = self.host.exec_run(["bash", "-c", LOOK]).output.decode().splitlines()
+        return {line.replace(self.name, "lab") for line in lines}
+
+
+def clone_of(commit: str) -> Path:
+    """The commit in a folder of its own, made once."""
+    folder = ROOT / ".cache/bench" / commit
+    if not folder.exists():
+        subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)  # noqa: S603, S607
+        subprocess.run(["git", "checkout", "--quiet", commit], cwd=folder, check=True)  # noqa: S603, S607
+    return folder
+
+
+def remove_images() -> None:
+    """As on a machine that has never made a lab."""
+    engine = docker.from_env()
+    for image in engine.images.list():
+        if any(tag.startswith("prefect-lab/") for tag in image.tags):
+            engine.images.remove(image.id, force=True)
+    engine.images.prune()
+    engine.api.prune_builds()
+
+
+def measure(ours: Lab, baseline: Lab) -> None:
+    """All rounds, in turns."""
+    pair = (baseline, ours)
+    for lab in pair:
+        lab.make("down")
+        remove_images()
+        lab.make("up", note="make up, from nothing")
+        lab.make("down")
+        lab.make("up", note="make up, images there")
+    caches = {folder: b"".join(ours.host.get_archive(folder)[0]) for folder in CACHES}
+    for _ in range(ROUNDS):
+        for lab in pair:
+            lab.make("provision", note="make provision, nothing to change")
+            lab.make("status", note="make status")
+            lab.make("plan", note="make plan, nothing to change")
+            lab.make("deploy-flows", note="make deploy-flows, nothing to change")
+    for _ in range(ROUNDS):
+        for lab in pair:
+            lab.renew(caches)
+            lab.make("provision", note="make provision, a bare host")
+    same_with_both_strategies(ours, caches)
+
+
+def same_with_both_strategies(lab: Lab, caches: dict[str, bytes]) -> None:
+    """A bare host becomes the same with Mitogen and with Ansible's own strategy; else the program ends."""
+    mitogen = lab.look()
+    lab.renew(caches)
+    lab.strategy = "linear"
+    lab.make("provision", note="make provision, a bare host, ANSIBLE_STRATEGY=linear")
+    lab.make("provision", note="make provision, nothing to change, ANSIBLE_STRATEGY=linear")
+    if difference := sorted(mitogen ^ lab.look()):
+        sys.exit("Mitogen and linear make different hosts:\n" + "\n".join(difference[:40]))
+    print(f"\nMitogen and linear make the same host: {len(mitogen)} files, units and packages are equal.")
+
+
+def table(ours: Lab, baseline: Lab) -> Iterator[str]:
+    """The medians as lines of Markdown."""
+    yield f"| command | seconds | at {BASELINE}, s | times that | rounds |"
+    yield "|---|---|---|---|---|"
+    for what, taken in ours.seconds.items():
+        before = baseline.seconds.get(what)
+        ratio = f"{median(taken) / median(before):.2f}" if before else ""
+        yield (
+            f"| {what} | {median(taken):.1f} | {median(before):.1f} | {ratio} | {len(taken)} |"
+            if before
+            else (f"| {what} | {median(taken):.1f} | | | {len(taken)} |")
+        )
+
+
+def bars(ours: Lab, baseline: Lab) -> Iterator[tuple[str, bool]]:
+    """What was to be reached, and whether it was."""
+    for what, (ratio, seconds) in BARS.items():
+        taken, before = median(ours.seconds[what]), median(baseline.seconds[what])
+        if ratio:
+            yield f"{what}: {taken / before:.2f} times the baseline, at most {ratio}", taken <= ratio * before
+        if seconds:
+            yield f"{what}: {taken:.1f} s, at most {seconds} s", taken <= seconds
+
+
+def main() -> None:
+    """Measure, print the table, keep the figures."""
+    ours = Lab(ROOT, "prefect-bench", 40000)
+    baseline = Lab(clone_of(BASELINE), "prefect-bench-before", 41000, strategy="linear")
+    try:
+        measure(ours, baseline)
+    finally:
+        for lab in (ours, baseline):
+            lab.make("down")
+    judged = list(bars(ours, baseline))
+    print("\n## Commands of the Makefile\n", *table(ours, baseline), "", sep="\n")
+    print(*(f"- {text}: {'met' if met else 'NOT MET'}" for text, met in judged), sep="\n")
+    results = ROOT / "bench/results"
+    results.mkdir(exist_ok=True)
+    figures = {"seconds": ours.seconds, BASELINE: baseline.seconds, "bars": dict(judged), "processors": os.cpu_count()}
+    (results / "provision.json").write_text(json.dumps(figures, indent=1))
+    sys.exit(not all(met for _, met in judged))
+
+
+if __name__ == "__main__":
+    main()
