@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))
 
 from deployer.inspection import Flow, inspect  # noqa: E402
 
-LOCK = "prefect==3.8.8 \\\n    --hash=sha256:00\n    # via -r requirements.in\n"
+LOCK = "prefect==3.9.1 \\\n    --hash=sha256:00\n    # via -r requirements.in\n"
 FLOW = '''
 from datetime import date
 from typing import Literal
