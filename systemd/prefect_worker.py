@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import anyio
@@ -93,6 +93,14 @@ class Worker(ProcessWorker):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._tries: Counter[UUID] = Counter()
+
+    async def __aenter__(self) -> Self:
+        """Set it up, or leave nothing open: Prefect's own leaves its task group to whoever handles the error."""
+        try:
+            return await super().__aenter__()
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
 
     async def run(
         self,
