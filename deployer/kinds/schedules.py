@@ -71,7 +71,7 @@ def _carry_over(
 def _is_twin(asked: DeploymentScheduleCreate, held: DeploymentScheduleCreate) -> bool:
     if asked.slug or held.slug:
         return held.slug in {asked.slug, asked.replaces} - {None}
-    # Prefect 3.8's server drops a schedule's parameters when it is paused by hand; registering puts them back
+    # Prefect's server (3.9 too) drops a schedule's parameters when it is paused by hand; registering puts them back
     known = held.parameters in (asked.parameters, {})
     return known and _definition(asked.schedule) == _definition(held.schedule)
 
