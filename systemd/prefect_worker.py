@@ -39,7 +39,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
-from prefect.states import AwaitingRetry, Cancelled, Cancelling, Crashed, Scheduled
+from prefect.states import AwaitingRetry, Cancelling, Crashed, Scheduled
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
 # Seconds for one call to the server: its client would go on trying, each time after twice the wait, and notice
@@ -193,10 +193,13 @@ async def report(worker: ProcessWorker, pool: str) -> None:
 
 
 async def take_over(worker: ProcessWorker, pool: str) -> None:
-    """End what died with an earlier process of this name: systemd leaves nothing of it alive."""
+    """End what died with an earlier process of this name: systemd leaves nothing of it alive.
+
+    What was being cancelled is ended by the server.
+    """
     unfinished = FlowRunFilterState(
         operator="or_",
-        type=FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]),
+        type=FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING]),
         name=FlowRunFilterStateName(any_=["AwaitingRetry"]),
     )
     for run in await runs_of(worker, pool, FlowRunFilter(state=unfinished)):
@@ -275,8 +278,6 @@ def after_death(run: FlowRun) -> State | None:
             return Scheduled(message="Its worker died before it began.")
         case StateType.RUNNING:
             return Crashed(message="Its worker died, and the run with it.")
-        case StateType.CANCELLING:
-            return Cancelled(message="Its worker died while it was being cancelled.")
         case StateType.SCHEDULED if run.empirical_policy.retry_type == "in_process":
             return Crashed(message="Its worker died, and the run with it, while it waited for a retry.")
     return None

@@ -6,7 +6,6 @@ from typing import Any
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import SCHEDULE_TYPES
 
-from deployer import timezones  # noqa: F401 - before the first schedule is read
 from deployer.differences import ABSENT, Difference, differences
 
 
