@@ -55,11 +55,11 @@ help: ## This list
 	@ln -sfn "$$(.venv/bin/python -c 'import ansible_mitogen; print(ansible_mitogen.__path__[0])')/plugins/strategy" .venv/strategy
 	@touch $@
 
-lock: .venv/.complete ## Resolve every requirements.in again into its hashed lock
-	@for in in requirements/*.in compose/*.in bench/*.in {flows/*,templates/shared}/requirements{,-dev}.in; do \
-	  echo "$${in%.in}.txt"; ( cd "$$(dirname "$$in")" && name=$$(basename "$$in" .in) && \
-	  uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --python-version 3.11 \
-	    $$([ "$$name" != requirements-dev ] || echo --constraints requirements.txt) "$$name.in" --output-file "$$name.txt" ); done
+lock: .venv/.complete ## Resolve every requirements.in again into its hashed lock, and tell what moved
+	@python -m requirements.locks lock
+
+outdated: .venv/.complete ## What `make lock` would move, and what a limit keeps from its latest release
+	@python -m requirements.locks outdated
 
 # --- an environment ------------------------------------------------------------------------------------------------
 secrets: .venv/.complete ## Make the vault of ENV: strong values, and placeholders where only you know the value
@@ -300,5 +300,5 @@ bench-deploy: $(settings) ## How long deploy.py takes for 100 projects, beside `
 	@uv pip sync --quiet --python .cache/envs/bench/bin/python --require-hashes $<
 	@touch $@
 
-.PHONY: bench bench-provision bench-deploy help lock secrets provision plan-provision upgrade rollback-platform check plan deploy-flows rollback run env status logs backup restore restore-drill new-project up lab ui down
+.PHONY: bench bench-provision bench-deploy help lock outdated secrets provision plan-provision upgrade rollback-platform check plan deploy-flows rollback run env status logs backup restore restore-drill new-project up lab ui down
 .PHONY: ci-vault ci-credentials test test-everything test-without-lab lint test-flows test-unit test-lab test-platform test-live test-faults test-lab-live test-lab-faults

@@ -1,7 +1,7 @@
 """What stands behind `deploy.py`: from the files under `flows/` to what a Prefect server holds.
 
 document ─ fields                       YAML with line numbers, held against Prefect's own models
-project ─ declaration ─ schedules       `flows/<project>/prefect.yaml`; timezones of the locked package
+project ─ declaration ─ schedules       `flows/<project>/prefect.yaml`
 resources ─ targets ─ inventory         what else the server holds, what differs by environment, what the vault has
 environment ─ inspection                what the flows themselves say, asked in their own environments
 check                                   the rules, over all of them

@@ -7,10 +7,8 @@ from prefect._vendor.croniter import CroniterBadDateError, croniter
 from prefect.cli.deploy._models import RawScheduleConfig
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
-from prefect.types._datetime import parse_datetime
+from prefect.types._datetime import get_timezones, parse_datetime
 from pydantic import ValidationError
-
-from deployer import timezones
 
 KINDS = {"cron": CronSchedule, "interval": IntervalSchedule, "rrule": RRuleSchedule}
 # What a schedule of each kind reads besides the fields that all have
@@ -37,7 +35,7 @@ def build(written: dict[str, Any]) -> DeploymentScheduleCreate:
         for field in ("day_or", "anchor_date")
         if field not in _EXTRAS[kind] and getattr(raw, field) is not None
     }
-    if raw.timezone is not None and raw.timezone not in timezones.names():
+    if raw.timezone is not None and raw.timezone not in get_timezones():
         reasons["timezone"] = f"{raw.timezone!r} is not an IANA time zone, such as Europe/Paris"
     given = {name: getattr(raw, name) for name in (kind, *_EXTRAS[kind]) if getattr(raw, name) is not None}
     if "anchor_date" in given:

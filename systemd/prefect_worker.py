@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import anyio
@@ -39,7 +39,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
-from prefect.states import AwaitingRetry, Cancelled, Cancelling, Crashed, Scheduled
+from prefect.states import AwaitingRetry, Cancelling, Crashed, Scheduled
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
 # Seconds for one call to the server: its client would go on trying, each time after twice the wait, and notice
@@ -93,6 +93,14 @@ class Worker(ProcessWorker):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._tries: Counter[UUID] = Counter()
+
+    async def __aenter__(self) -> Self:
+        """Set it up, or leave nothing open: Prefect's own leaves its task group to whoever handles the error."""
+        try:
+            return await super().__aenter__()
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
 
     async def run(
         self,
@@ -185,10 +193,13 @@ async def report(worker: ProcessWorker, pool: str) -> None:
 
 
 async def take_over(worker: ProcessWorker, pool: str) -> None:
-    """End what died with an earlier process of this name: systemd leaves nothing of it alive."""
+    """End what died with an earlier process of this name: systemd leaves nothing of it alive.
+
+    What was being cancelled is ended by the server.
+    """
     unfinished = FlowRunFilterState(
         operator="or_",
-        type=FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]),
+        type=FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING]),
         name=FlowRunFilterStateName(any_=["AwaitingRetry"]),
     )
     for run in await runs_of(worker, pool, FlowRunFilter(state=unfinished)):
@@ -267,8 +278,6 @@ def after_death(run: FlowRun) -> State | None:
             return Scheduled(message="Its worker died before it began.")
         case StateType.RUNNING:
             return Crashed(message="Its worker died, and the run with it.")
-        case StateType.CANCELLING:
-            return Cancelled(message="Its worker died while it was being cancelled.")
         case StateType.SCHEDULED if run.empirical_policy.retry_type == "in_process":
             return Crashed(message="Its worker died, and the run with it, while it waited for a retry.")
     return None

@@ -6,7 +6,6 @@ from typing import Any
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import SCHEDULE_TYPES
 
-from deployer import timezones  # noqa: F401 - before the first schedule is read
 from deployer.differences import ABSENT, Difference, differences
 
 
@@ -71,7 +70,7 @@ def _carry_over(
 def _is_twin(asked: DeploymentScheduleCreate, held: DeploymentScheduleCreate) -> bool:
     if asked.slug or held.slug:
         return held.slug in {asked.slug, asked.replaces} - {None}
-    # Prefect 3.8's server drops a schedule's parameters when it is paused by hand; registering puts them back
+    # Prefect's server (3.9 too) drops a schedule's parameters when it is paused by hand; registering puts them back
     known = held.parameters in (asked.parameters, {})
     return known and _definition(asked.schedule) == _definition(held.schedule)
 

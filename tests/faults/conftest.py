@@ -45,8 +45,7 @@ def container() -> Container:
 @pytest.fixture(scope="module")
 def load(client: SyncPrefectClient, host: Host) -> Iterator[Load]:
     """The runs of all these tests."""
-    command = client.read_deployment_by_name("db_dump/shop-postgres").job_variables["command"]
-    load = Load(client, host, command.split()[0])
+    load = Load(client, host)
     yield load
     load.remove()
 

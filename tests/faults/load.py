@@ -38,12 +38,13 @@ SETTLED_WITHIN = 420
 class Load:
     """Runs of one deployment: on a schedule the whole time, and triggered while `steady()`."""
 
-    def __init__(self, client: SyncPrefectClient, host: Host, python: str) -> None:
+    def __init__(self, client: SyncPrefectClient, host: Host) -> None:
         self._client = client
         self._flows: set[UUID] = set()
         host.check_output("install -d -o prefect-worker-default %s", FOLDER)
         host.run_expect([0], f"cat > {FOLDER}/pulse.py <<'END'\n{FLOW.read_text()}\nEND")
-        self._command = f"{python} -m prefect.engine"
+        # The Python of the flows that are deployed
+        self._command = client.read_deployment_by_name("db_dump/shop-postgres").job_variables["command"]
         self.since = datetime.now(UTC)
         schedule = IntervalSchedule(interval=timedelta(seconds=SLOTS), anchor_date=self.since)
         self.deployment = self.deploy(

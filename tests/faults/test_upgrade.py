@@ -1,7 +1,8 @@
 """`make upgrade` and `make rollback-platform` on the lab: all that was there is there after, whatever goes wrong.
 
-The tests go on from one another: the lab goes back to an older Prefect with another schema, comes forward again, goes
-to the release before the locked one, and comes back by `make rollback-platform`.
+The tests go on from one another: the lab goes back to an older Prefect with another schema, comes forward and goes back
+once under load, comes forward again, goes to the release before the locked one, and comes back by
+`make rollback-platform`.
 """
 
 import json
@@ -20,6 +21,7 @@ from uuid import UUID
 
 import pytest
 import requests
+from load import Load
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Scheduled
@@ -28,8 +30,12 @@ from testinfra.host import Host
 from waiting import until
 
 ROOT = Path(__file__).parents[2]
-# The last release before the locked one with another schema of the database, so that there is something to migrate
-OLDER = "3.8.6"
+# The release of the commit before, whose database has another schema, so that there is something to migrate
+OLDER = "3.8.8"
+# What it takes, and does not work with
+OLDER_LIMITS = ("fastapi<0.151", "sqlalchemy<2.1")
+# Of a load, one every three seconds: from the beginning of an upgrade to its end, as long as it takes here
+RUNS = 30
 ENDED = "state_type IN ('COMPLETED', 'FAILED', 'CRASHED', 'CANCELLED')"
 # What has an id and must not get lost
 DATA = (
@@ -70,11 +76,11 @@ def make(*arguments: str, locks: Path | None = None) -> Answer:
     return Answer(process.returncode, output)
 
 
-def locks_of(folder: Path, prefect: str) -> Path:
-    """Settings that name locks of another Prefect."""
+def locks_of(folder: Path, *prefect: str) -> Path:
+    """Settings that name locks of another Prefect, with what it needs besides."""
     for name in ("server", "worker"):
-        wanted = (ROOT / f"requirements/{name}.in").read_text()
-        (folder / f"{name}.in").write_text(wanted.replace(f"prefect=={LOCKED}", prefect))
+        source = (ROOT / f"requirements/{name}.in").read_text()
+        (folder / f"{name}.in").write_text(source.replace(f"prefect=={LOCKED}", "\n".join(prefect)))
         lock = folder / f"{name}.txt"
         lock.write_text((ROOT / f"requirements/{name}.txt").read_text())
         options = ["--quiet", "--universal", "--generate-hashes", "--no-header", "--python-version", "3.11"]
@@ -89,7 +95,7 @@ def locks_of(folder: Path, prefect: str) -> Path:
 @pytest.fixture(scope="module")
 def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Settings that name locks of the older Prefect."""
-    return locks_of(tmp_path_factory.mktemp("older"), f"prefect=={OLDER}")
+    return locks_of(tmp_path_factory.mktemp("older"), f"prefect=={OLDER}", *OLDER_LIMITS)
 
 
 @pytest.fixture(scope="module")
@@ -253,6 +259,47 @@ def test_a_migration_that_fails_leaves_the_older_one_with_all_its_data(
     platform.works(OLDER)
 
 
+class TestUnderLoad:
+    """Forward and back while runs are started all the time: none is lost, and no slot of a schedule is missed."""
+
+    @pytest.fixture(scope="class")
+    def load(self, client: SyncPrefectClient, host: Host) -> Iterator[Load]:
+        """The runs of these tests only: the others ask what became of single ones."""
+        load = Load(client, host)
+        yield load
+        load.remove()
+
+    def test_an_upgrade(
+        self, platform: Platform, load: Load, measured: Callable[..., Answer], figures: dict[str, object]
+    ) -> None:
+        data = platform.data()
+        with load.steady(runs=RUNS):
+            answer = measured("upgrade")
+        assert answer.code == 0, answer.output
+        states = figures["states"] = load.settle()
+        assert set(states) == {"Completed"}
+        platform.has(data)
+        platform.works(LOCKED)
+
+    def test_the_way_back_must_be_meant(self, platform: Platform) -> None:
+        answer = make("rollback-platform")
+        assert answer.code != 0
+        answer.line("failed:", f"Prefect {OLDER} is older than the schema", "CONFIRM=1")
+        assert platform.version() == LOCKED
+
+    def test_the_way_back(
+        self, platform: Platform, load: Load, measured: Callable[..., Answer], figures: dict[str, object]
+    ) -> None:
+        data = platform.data()
+        with load.steady(runs=RUNS):
+            answer = measured("rollback-platform", "CONFIRM=1")
+        assert answer.code == 0, answer.output
+        states = figures["states"] = load.settle()
+        assert set(states) == {"Completed"}
+        platform.has(data)
+        platform.works(OLDER)
+
+
 def test_an_upgrade_that_was_cut_off_is_mended_by_the_next(platform: Platform, measured: Callable[..., Answer]) -> None:
     data, late = platform.data(), platform.start(seconds_ahead=60)
     process = command("upgrade")
@@ -274,13 +321,6 @@ def test_an_upgrade_that_was_cut_off_is_mended_by_the_next(platform: Platform, m
     platform.has(data)
     platform.completes(late)
     platform.works(LOCKED)
-
-
-def test_the_way_back_must_be_meant(platform: Platform) -> None:
-    answer = make("rollback-platform")
-    assert answer.code != 0
-    answer.line("failed:", f"Prefect {OLDER} is older than the schema", "CONFIRM=1")
-    assert platform.version() == LOCKED
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 from deployer.inspection import Flow, inspect  # noqa: E402
 
-LOCK = "prefect==3.8.8 \\\n    --hash=sha256:00\n    # via -r requirements.in\n"
+LOCK = "prefect==3.9.1 \\\n    --hash=sha256:00\n    # via -r requirements.in\n"
 FLOW = '''
 from datetime import date
 from typing import Literal
@@ -123,10 +124,9 @@ class Server:
     auth: str
 
 
-@pytest.fixture(scope="session")
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@contextmanager
+def serving(home: Path, *options: str, **settings: str) -> Iterator[Server]:
     """A real server behind a password, on a free port of the loopback."""
-    home = tmp_path_factory.mktemp("server")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -136,10 +136,11 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
         "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{home}/prefect.db",
         "PREFECT_SERVER_API_AUTH_STRING": server.auth,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        **settings,
     }
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with (home / "log").open("w") as log:
-        process = subprocess.Popen([*command, "--no-services"], env=environment, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen([*command, *options], env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:
         with requests.Session() as session:
             session.mount("http://", HTTPAdapter(max_retries=Retry(60, backoff_factor=0.2, backoff_max=1)))
@@ -148,3 +149,21 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
     finally:
         process.terminate()
         process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that answers, and does nothing by itself."""
+    with serving(tmp_path_factory.mktemp("server"), "--no-services") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def server_with_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that does what has to be done by itself, and sooner than by default."""
+    eager = {
+        "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "1",
+        "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS": "2",
+    }
+    with serving(tmp_path_factory.mktemp("server-with-services"), **eager) as server:
+        yield server

@@ -233,7 +233,7 @@ deployments:
 
 def test_prefects_own_format_is_understood(write_project) -> None:
     text = """
-prefect-version: 3.8.8
+prefect-version: 3.9.1
 name: shop
 build: null
 pull: []

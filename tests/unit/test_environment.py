@@ -79,7 +79,7 @@ def test_a_builder_keeps_others_waiting(write_project, builds, monkeypatch) -> N
 
 def test_a_failing_build_is_one_line_that_names_the_lock(write_project, monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setattr(environment, "CACHE", tmp_path / "envs")
-    project = Project(write_project(requirements_txt="prefect==3.8.8 --hash=md5:00\n"))
+    project = Project(write_project(requirements_txt="prefect==3.9.1 --hash=md5:00\n"))
     with pytest.raises(DeployError) as error:
         environment.python(project)
     assert "shop/requirements.txt" in str(error.value)

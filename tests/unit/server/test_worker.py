@@ -185,9 +185,9 @@ def test_what_a_killed_worker_left_is_crashed_or_scheduled_again(pool: Pool) -> 
     pending, _ = pool.run()
     elsewhere, _ = pool.run()
     own, other = {"prefect.worker.name": f"here-{pool.name}"}, {"prefect.worker.name": "another"}
-    for each, labels in ((pending, own), (elsewhere, other)):
-        ask("set_flow_run_state", each, Pending())
-        ask("update_flow_run_labels", each, labels)
+    for taken, labels in ((pending, own), (elsewhere, other)):
+        ask("set_flow_run_state", taken, Pending())
+        ask("update_flow_run_labels", taken, labels)
     ask("set_flow_run_state", elsewhere, Running())
     pool.told.clear()
     pool.start()
