@@ -6,7 +6,9 @@ from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from prefect.client.schemas.objects import BlockDocument, WorkQueue
+from prefect.events.actions import ActionTypes
 from prefect.events.schemas.automations import Automation, AutomationCore
+from pydantic import Field
 
 from deployer.errors import DeployError
 from deployer.kinds.blocks import NotificationBlocks, SecretBlocks
@@ -39,6 +41,14 @@ UUID_ = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 LABELS = {"match", "match_related"}
 IN_LABELS = re.compile(rf"\{{\{{[^{{}}]*\}}\}}|{UUID_}")
 PARTS = re.compile(rf"\{{\{{[^{{}}]*\}}\}}|prefect\.(?:block-document|deployment|work-pool|work-queue)\.{UUID_}")
+
+
+class Declared(AutomationCore):
+    """An automation as it may be written. Prefect's own also holds actions that only a newer server would know."""
+
+    actions: list[ActionTypes]
+    actions_on_trigger: list[ActionTypes] = Field(default_factory=list)
+    actions_on_resolve: list[ActionTypes] = Field(default_factory=list)
 
 
 class Automations(Kind):
@@ -143,7 +153,7 @@ def normal(written: dict[str, Any]) -> dict[str, Any]:
         references[id_] = _reference(name)
         return id_
 
-    automation = AutomationCore.model_validate(_with_ids(written, stand_in))
+    automation = Declared.model_validate(_with_ids(written, stand_in))
     fields = _with_ids(_dump(automation), lambda id_: references.get(id_, id_))
     if "enabled" not in written:  # paused by hand or not
         del fields["enabled"]

@@ -285,7 +285,7 @@ def test_secrets_that_a_target_names_are_declared_too(write_project, problems, f
 LOCKS = {
     "none": (None, ":1: missing: write it with `uv pip compile"),
     "not pinned": ("prefect>=3\n", ":1: 'prefect>=3' is not pinned"),
-    "no hash": ("# a lock\nprefect==3.9.1\n", ":2: 'prefect==3.8.8' has no hash"),
+    "no hash": ("# a lock\nprefect==3.9.1\n", ":2: 'prefect==3.9.1' has no hash"),
     "an index": ("--index-url https://example.org\n", ":1: --index-url does not belong in a lock"),
     "no prefect": ("six==1.17.0 \\\n    --hash=sha256:00\n", ":1: prefect is missing"),
 }
