@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate, GlobalConcurrencyLimitCreate
 from prefect.client.schemas.filters import (
     DeploymentFilter,
@@ -40,7 +40,6 @@ class Load:
 
     def __init__(self, client: SyncPrefectClient, host: Host, python: str) -> None:
         self._client = client
-        self._flows: set[UUID] = set()
         host.check_output("install -d -o prefect-worker-default %s", FOLDER)
         host.run_expect([0], f"cat > {FOLDER}/pulse.py <<'END'\n{FLOW.read_text()}\nEND")
         self._command = f"{python} -m prefect.engine"
@@ -60,10 +59,8 @@ class Load:
 
     def deploy(self, flow: str, name: str = "faults", **options: Any) -> UUID:
         """A deployment of one of the flows."""
-        owner = self._client.create_flow_from_name(f"faults-{flow}")
-        self._flows.add(owner)
         return self._client.create_deployment(
-            owner,
+            self._client.create_flow_from_name(f"faults-{flow}"),
             name,
             entrypoint=f"pulse.py:{flow}",
             job_variables={"command": self._command},
@@ -164,11 +161,3 @@ class Load:
         missed = set(range(1, int(self.slot(end)) + 1)) - had
         assert not missed, f"slots of the schedule had no run: {sorted(missed)}, every {SLOTS} s since {self.since}"
         return Counter(run.state.name for run in runs)
-
-    def remove(self) -> None:
-        """Take it off the server."""
-        with get_client(sync_client=True) as client:
-            for flow in self._flows:
-                client.delete_flow(flow)
-            client.delete_concurrency_limit_by_tag(TAG)
-            client.delete_global_concurrency_limit_by_name(LIMIT)
