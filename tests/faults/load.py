@@ -160,4 +160,7 @@ class Load:
         had = {round(self.slot(run.expected_start_time)) for run in runs if run.auto_scheduled}
         missed = set(range(1, int(self.slot(end)) + 1)) - had
         assert not missed, f"slots of the schedule had no run: {sorted(missed)}, every {SLOTS} s since {self.since}"
+        for run in runs:
+            if not run.state.is_completed():
+                print(f"{run.name} {run.state.name} at {run.state.timestamp:%X}: {run.state.message}")
         return Counter(run.state.name for run in runs)

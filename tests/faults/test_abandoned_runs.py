@@ -10,6 +10,7 @@ from load import FOLDER, Load
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Pending
+from speed import speed
 from testinfra.host import Host
 from waiting import until
 
@@ -58,7 +59,7 @@ def abandoned(host: Host, client: SyncPrefectClient, load: Load) -> Abandoned:
 def test_a_run_whose_host_is_gone(load: Load, abandoned: Abandoned, figures) -> None:
     figures["detected after s"] = crashed_after(load, abandoned.died.id, abandoned.killed)
     assert load.state(abandoned.died.id).message == "Nothing was heard of its process for 75 seconds."
-    assert figures["detected after s"] < 110
+    assert figures["detected after s"] < 110 * speed()
 
 
 def test_a_run_that_nobody_takes_is_told(abandoned: Abandoned) -> None:

@@ -9,7 +9,7 @@ from load import Load
 from testinfra.host import Host
 
 
-def test_a_worker_is_killed(host: Host, load: Load, abandoned, ended, healthy, recovered, figures) -> None:
+def test_a_worker_is_killed(host: Host, load: Load, ended, healthy, recovered, figures) -> None:
     with load.steady():
         victim = load.trigger(seconds=600)
         began(load, victim)

@@ -24,6 +24,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Scheduled
 from restoring import command, refused
+from speed import speed
 from testinfra.host import Host
 from waiting import until
 
@@ -66,7 +67,7 @@ class Answer:
 def make(*arguments: str, locks: Path | None = None) -> Answer:
     """What a command of the Makefile answers, with the checkout's locks or with others."""
     process = command(*arguments, settings=locks)
-    output, _ = process.communicate(timeout=900)
+    output, _ = process.communicate(timeout=900 * speed())
     return Answer(process.returncode, output)
 
 
