@@ -23,12 +23,13 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.schedules import IntervalSchedule
 from pulse import LIMIT, TAG
+from speed import speed
 from testinfra.host import Host
 from waiting import until
 
 FLOW = Path(__file__).with_name("pulse.py")
 FOLDER = "/var/lib/prefect-worker/default/faults"
-EVERY = 3  # seconds between two runs of the load, which two processors can do
+EVERY = 5 * speed()  # seconds between two runs of the load, which two processors can do for three labs
 SLOTS = 20  # seconds between two runs of the schedule
 AT_ONCE = 50  # runs of its deployment: more than there are, but each of them asks for a slot
 # Automations need up to a few minutes for what nobody reports
