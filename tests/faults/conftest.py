@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 
 from lab import Site  # noqa: E402
-from load import Load  # noqa: E402
+from load import RUNS, Load  # noqa: E402
 from testinfra.host import Host  # noqa: E402
 from waiting import until  # noqa: E402
 
@@ -98,7 +98,9 @@ def ended(load: Load) -> Callable[[], dict[str, int]]:
     def ended() -> dict[str, int]:
         after = load.settle()
         assert not before - after, "what had ended has another state now"
-        return dict(after - before)
+        became = after - before
+        assert became.total() >= RUNS
+        return dict(became)
 
     return ended
 

@@ -30,6 +30,7 @@ from waiting import until
 FLOW = Path(__file__).with_name("pulse.py")
 FOLDER = "/var/lib/prefect-worker/default/faults"
 EVERY = 5 * speed()  # seconds between two runs of the load, which two processors can do for three labs
+RUNS = 8  # at least, under each of the tests: more than a hundred in all
 SLOTS = 20  # seconds between two runs of the schedule
 AT_ONCE = 50  # runs of its deployment: more than there are, but each of them asks for a slot
 # Automations need up to a few minutes for what nobody reports
@@ -92,7 +93,7 @@ class Load:
         return until(ask, within=180, what="the server takes a run")
 
     @contextmanager
-    def steady(self, runs: int = 8) -> Iterator["Load"]:
+    def steady(self, runs: int = RUNS) -> Iterator["Load"]:
         """This many runs, one after the other, around what is done meanwhile; afterwards all of them are triggered."""
         failed: list[BaseException] = []
 
