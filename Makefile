@@ -264,8 +264,15 @@ test-lab-faults test-lab-live:
 test-platform: $(settings)
 	@$(prefect_env); $(call pytest,lab) tests/host tests/e2e tests/refusals
 
-test-faults: $(settings) ## What breaks on purpose, on the lab of LAB_NAME: kills, cuts, full disks, restores, upgrades
-	@$(prefect_env); $(call pytest,faults) $${TEST_DEADLINE:+--deadline=$$TEST_DEADLINE} tests/faults
+# Each file on a copy of the lab, several at a time, as they mostly wait.
+faults = $(patsubst tests/faults/test_%.py,%,$(shell python3 tests/order.py tests/faults))
+
+test-faults: $(settings) ## What breaks on purpose, on copies of the lab of LAB_NAME, which is up: [FAULTS=broken_worker]
+	@ansible-playbook compose/snapshot.yml
+	@$(prefect_env); MAKEFLAGS= $(MAKE) --jobs=3 --keep-going --output-sync=target $(patsubst %,test-faults-%,$(or $(FAULTS),$(faults)))
+
+test-faults-%:
+	@$(call pytest,faults-$*) $${TEST_DEADLINE:+--deadline=$$TEST_DEADLINE} tests/faults/test_$*.py
 
 # The flows against the databases, blob storage, function and warehouse of the lab; they need nothing of its host.
 test-live: $(live:%=test-live-%)

@@ -1,24 +1,20 @@
 """A run with a deadline leaves out the test files that do not fit before it, and names them.
 
 tests/seconds.json holds how long each file takes on the reference machine of `speed`; every run writes its own figures
-in that form to .cache/reports/seconds.json. The commit decides the order of the files: none is always left out.
+in that form to .cache/reports/seconds.json.
 """
 
-import hashlib
+import fcntl
 import json
-import subprocess
 import time
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from order import known_seconds
 from speed import speed
 
-HERE = Path(__file__).parent
-LAST_KNOWN = HERE / "seconds.json"
-REPORT = HERE.parent / ".cache/reports/seconds.json"
-# A file that has never been measured
-UNKNOWN = 300
+REPORT = Path(__file__).parents[1] / ".cache/reports/seconds.json"
 # Seconds of a file whose time does not matter
 SHORT = 20
 
@@ -28,13 +24,8 @@ class Budget:
 
     def __init__(self, deadline: float) -> None:
         self._deadline = deadline
-        self._known: dict[str, float] = json.loads(LAST_KNOWN.read_text())
+        self._known = known_seconds()
         self._reasons: dict[str, str | None] = {}
-
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Order the files by the commit; the tests of a file stay together."""
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, check=True).stdout
-        items.sort(key=lambda item: hashlib.sha256(commit + file_of(item.nodeid).encode()).digest())
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -46,7 +37,7 @@ class Budget:
             pytest.skip(reason)
 
     def _too_long(self, file: str) -> str | None:
-        needed, left = self._known.get(file, UNKNOWN) * speed(), self._deadline - time.time()
+        needed, left = self._known[file] * speed(), self._deadline - time.time()
         if needed <= left:
             return None
         return (
@@ -69,9 +60,14 @@ class Measure:
         if not (long := {file: seconds for file, seconds in self._seconds.items() if seconds > SHORT}):
             return
         seconds = {file: round(taken / speed()) for file, taken in long.items()}
-        earlier = json.loads(REPORT.read_text()) if REPORT.exists() else {}
         REPORT.parent.mkdir(parents=True, exist_ok=True)
-        REPORT.write_text(json.dumps(earlier | seconds, indent=1, sort_keys=True) + "\n")
+        with REPORT.open("a+") as report:
+            # Files are run side by side.
+            fcntl.flock(report, fcntl.LOCK_EX)
+            report.seek(0)
+            earlier = json.loads(report.read() or "{}")
+            report.truncate(0)
+            report.write(json.dumps(earlier | seconds, indent=1, sort_keys=True) + "\n")
 
 
 def file_of(nodeid: str) -> str:
@@ -86,6 +82,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Measure every run, and hold a run with a deadline to it."""
-    config.pluginmanager.register(Measure())
+    if not hasattr(config, "workerinput"):  # pytest-xdist tells all to the process that started the workers
+        config.pluginmanager.register(Measure())
     if deadline := config.getoption("deadline"):
         config.pluginmanager.register(Budget(deadline))

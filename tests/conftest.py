@@ -14,16 +14,26 @@ UNITS = ("prefect-*", "postgresql@*", "nginx", "pgbackrest-*")
 
 
 @pytest.fixture(scope="session")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
-    """The lab's host, over SSH as root. One connection serves all tests."""
-    ssh = Path(os.environ["LAB_DIR"]) / "ssh"
-    return testinfra.get_host(
-        f"ssh://admin@127.0.0.1:{2222 + int(os.environ['LAB_PORT_OFFSET'])}",
-        sudo=True,
-        ssh_identity_file=str(ssh / "id_ed25519"),
-        ssh_extra_args=f"-o UserKnownHostsFile={shlex.quote(str(ssh / 'known_hosts'))}",
-        controlpath=str(tmp_path_factory.mktemp("ssh") / "control"),
-    )
+def reach(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Host]:
+    """Reach the host of the lab that the settings name, over SSH as root. One connection serves all tests."""
+
+    def reach() -> Host:
+        ssh = Path(os.environ["LAB_DIR"]) / "ssh"
+        return testinfra.get_host(
+            f"ssh://admin@127.0.0.1:{2222 + int(os.environ['LAB_PORT_OFFSET'])}",
+            sudo=True,
+            ssh_identity_file=str(ssh / "id_ed25519"),
+            ssh_extra_args=f"-o UserKnownHostsFile={shlex.quote(str(ssh / 'known_hosts'))}",
+            controlpath=str(tmp_path_factory.mktemp("ssh") / "control"),
+        )
+
+    return reach
+
+
+@pytest.fixture(scope="session")
+def host(reach: Callable[[], Host]) -> Host:
+    """The lab's host."""
+    return reach()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate, GlobalConcurrencyLimitCreate
 from prefect.client.schemas.filters import (
     DeploymentFilter,
@@ -23,12 +23,14 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.schedules import IntervalSchedule
 from pulse import LIMIT, TAG
+from speed import speed
 from testinfra.host import Host
 from waiting import until
 
 FLOW = Path(__file__).with_name("pulse.py")
 FOLDER = "/var/lib/prefect-worker/default/faults"
-EVERY = 3  # seconds between two runs of the load, which two processors can do
+EVERY = 5 * speed()  # seconds between two runs of the load, which two processors can do for three labs
+RUNS = 8  # at least, under each of the tests: more than a hundred in all
 SLOTS = 20  # seconds between two runs of the schedule
 AT_ONCE = 50  # runs of its deployment: more than there are, but each of them asks for a slot
 # Automations need up to a few minutes for what nobody reports
@@ -40,7 +42,6 @@ class Load:
 
     def __init__(self, client: SyncPrefectClient, host: Host) -> None:
         self._client = client
-        self._flows: set[UUID] = set()
         host.check_output("install -d -o prefect-worker-default %s", FOLDER)
         host.run_expect([0], f"cat > {FOLDER}/pulse.py <<'END'\n{FLOW.read_text()}\nEND")
         # The Python of the flows that are deployed
@@ -61,10 +62,8 @@ class Load:
 
     def deploy(self, flow: str, name: str = "faults", **options: Any) -> UUID:
         """A deployment of one of the flows."""
-        owner = self._client.create_flow_from_name(f"faults-{flow}")
-        self._flows.add(owner)
         return self._client.create_deployment(
-            owner,
+            self._client.create_flow_from_name(f"faults-{flow}"),
             name,
             entrypoint=f"pulse.py:{flow}",
             job_variables={"command": self._command},
@@ -95,7 +94,7 @@ class Load:
         return until(ask, within=180, what="the server takes a run")
 
     @contextmanager
-    def steady(self, runs: int = 8) -> Iterator["Load"]:
+    def steady(self, runs: int = RUNS) -> Iterator["Load"]:
         """This many runs, one after the other, around what is done meanwhile; afterwards all of them are triggered."""
         failed: list[BaseException] = []
 
@@ -164,12 +163,7 @@ class Load:
         had = {round(self.slot(run.expected_start_time)) for run in runs if run.auto_scheduled}
         missed = set(range(1, int(self.slot(end)) + 1)) - had
         assert not missed, f"slots of the schedule had no run: {sorted(missed)}, every {SLOTS} s since {self.since}"
+        for run in runs:
+            if not run.state.is_completed():
+                print(f"{run.name} {run.state.name} at {run.state.timestamp:%X}: {run.state.message}")
         return Counter(run.state.name for run in runs)
-
-    def remove(self) -> None:
-        """Take it off the server."""
-        with get_client(sync_client=True) as client:
-            for flow in self._flows:
-                client.delete_flow(flow)
-            client.delete_concurrency_limit_by_tag(TAG)
-            client.delete_global_concurrency_limit_by_name(LIMIT)

@@ -15,7 +15,7 @@ from restoring import ROOT, add_runs, failed, make, options, refused, runs
 from testinfra.host import Host
 from waiting import until
 
-STORE = f"{os.environ['LAB_NAME']}-backups"
+STORE = "backups"
 # Azurite's well-known account
 ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -80,18 +80,18 @@ azure.create_container("backups")
 
 
 @pytest.fixture(scope="module")
-def object_stores(host: Host) -> Iterator[Container]:
+def object_stores(lab: str, host: Host, container: Container) -> Iterator[Container]:
     """Stand-ins for Azure and S3 on a machine of their own, with a certificate that the host knows."""
     engine = docker.from_env()
-    outside = engine.containers.get(f"{os.environ['LAB_NAME']}-azurite")
-    for left in engine.containers.list(all=True, filters={"name": f"^{STORE}$"}):
+    for left in engine.containers.list(all=True, filters={"name": f"^{lab}-backups$"}):
         left.remove(force=True)
     store = engine.containers.run(
-        outside.image,
+        engine.containers.get(f"{os.environ['LAB_ORIGINAL']}-azurite").image,
         ["sh", "-c", SERVE],
-        name=STORE,
-        network=os.environ["LAB_NAME"],
-        labels=outside.labels,
+        name=f"{lab}-backups",
+        network=lab,
+        networking_config={lab: engine.api.create_endpoint_config(aliases=[STORE])},
+        labels=container.labels,
         detach=True,
     )
     try:

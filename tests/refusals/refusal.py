@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
+from speed import speed
 
 ROOT = Path(__file__).parents[2]
 # Says how far things got: headings, the recap, make's own last words.
@@ -57,9 +58,8 @@ def _shows(secret: str, text: str) -> bool:
 def run(*command: str | Path, **settings: str) -> Answer:
     """Run a command in the clone, as a person would."""
     environment = {name: value for name, value in os.environ.items() if name not in MADE_BY_MAKE} | settings
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60
-    )
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done = subprocess.run(command, cwd=ROOT, env=environment, text=True, timeout=60 * speed(), **streams)
     return Answer(done.returncode, done.stdout)
 
 

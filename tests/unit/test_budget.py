@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import budget
+import order
 import pytest
 import summary
 
@@ -20,7 +21,7 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
     known = pytester.path / "seconds.json"
     known.write_text(json.dumps({"test_short.py": 10, "test_long.py": 1000}))
     pytester.makepyfile(test_short=TESTS, test_long=TESTS)
-    monkeypatch.setattr(budget, "LAST_KNOWN", known)
+    monkeypatch.setattr(order, "LAST_KNOWN", known)
     monkeypatch.setattr(budget, "REPORT", pytester.path / "report/seconds.json")
     monkeypatch.setattr(budget, "speed", lambda: 2.0)
     return pytester
@@ -43,18 +44,21 @@ def test_a_file_that_fails_makes_the_run_fail_whatever_is_left_out(suite: pytest
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
-def test_the_order_of_the_files_changes_with_the_commit(suite: pytest.Pytester, monkeypatch) -> None:
-    def order(commit: str) -> list[str]:
-        commit_of_head = subprocess.CompletedProcess([], 0, commit.encode())
-        monkeypatch.setattr(budget.subprocess, "run", lambda *_arguments, **_options: commit_of_head)
-        result = suite.runpytest_inprocess("-p", "budget", "--deadline=1", "--collect-only", "-q")
-        return [line for line in result.outlines if "::" in line]
+def test_the_longest_file_is_begun_first(suite: pytest.Pytester) -> None:
+    files = ["test_short.py", "test_new.py", "test_long.py"]
+    assert order.longest_first(files) == ["test_long.py", "test_new.py", "test_short.py"]
 
-    orders = {tuple(order(commit)) for commit in "abcd"}
-    assert orders == {
-        tuple(f"{file}::{test}" for file in files for test in ("test_first", "test_second"))
-        for files in (("test_short.py", "test_long.py"), ("test_long.py", "test_short.py"))
-    }
+
+def test_with_a_deadline_the_order_changes_with_the_commit() -> None:
+    files = ["test_short.py", "test_long.py"]
+    assert {tuple(order.by_commit(files, commit)) for commit in "abcdefgh"} == {tuple(files), tuple(reversed(files))}
+
+
+def test_files_that_are_run_side_by_side_are_all_measured(suite: pytest.Pytester, monkeypatch) -> None:
+    monkeypatch.setattr(budget, "SHORT", -1)
+    for file in ("test_short.py", "test_long.py"):
+        suite.runpytest_inprocess("-p", "budget", file)
+    assert set(json.loads(budget.REPORT.read_text())) == {"test_short.py", "test_long.py"}
 
 
 def test_a_run_ends_with_its_failures_and_the_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,44 @@
+"""What the tests that break something have in common."""
+
+from uuid import UUID
+
+from load import Load
+from testinfra.host import Host
+from waiting import until
+
+WORKER = "prefect-worker@default"
+SERVER = "prefect-server"
+
+
+def main_pid(host: Host, unit: str) -> str:
+    """The process that systemd watches."""
+    return host.check_output("systemctl show --property MainPID --value %s", unit)
+
+
+def restarted(host: Host, unit: str, before: str) -> None:
+    """Wait until another process runs."""
+    until(
+        lambda: main_pid(host, unit) not in (before, "0") and host.service(unit).is_running,
+        within=180,
+        what=f"{unit} runs again",
+    )
+
+
+def began(load: Load, run: UUID) -> None:
+    """Wait until a run is Running."""
+    until(lambda: (state := load.state(run)) and state.is_running(), within=120, what="the run has begun")
+
+
+def process_of(host: Host, run: UUID) -> str:
+    """The process that runs it."""
+    return host.check_output(f"grep -lsz '^PREFECT__FLOW_RUN_ID={run}$' /proc/[0-9]*/environ").split("/")[2]
+
+
+def crashed_after(load: Load, run: UUID, moment: float) -> float:
+    """Seconds from a moment to when the server called the run Crashed."""
+
+    def crashed() -> float | None:
+        state = load.state(run)
+        return state.timestamp.timestamp() if state and state.is_crashed() else None
+
+    return round(until(crashed, within=180, what="the run is Crashed") - moment, 1)
