@@ -216,11 +216,15 @@ test-everything:
 	@rm -r .cache/tools
 
 # Programs the tests use: nginx and systemd read the templates, Chromium (or Google Chrome, by its name) opens the UI.
-tools: .venv/.complete .cache/promtool
+tools: tools-unit tools-browser
+tools-unit: .cache/promtool
+tools-unit: programs = nginx:nginx-light systemd-analyze:systemd openssl:openssl
+tools-browser: programs = chromium:chromium certutil:libnss3-tools
+tools-browser: missing = $$(getent ahosts prefect.localhost >/dev/null || echo " libnss-myhostname")
+tools-unit tools-browser: .venv/.complete
 	@command -v chromium >/dev/null || ! chrome=$$(command -v google-chrome) || ln -sf "$$chrome" .venv/bin/chromium
-	@missing=; for tool in nginx:nginx-light systemd-analyze:systemd chromium:chromium certutil:libnss3-tools; do \
-	  command -v "$${tool%:*}" >/dev/null || missing="$$missing $${tool#*:}"; done; \
-	getent ahosts prefect.localhost >/dev/null || missing="$$missing libnss-myhostname"; \
+	@missing="$(missing)"; for tool in $(programs); do \
+	  PATH="$$PATH:/usr/sbin" command -v "$${tool%:*}" >/dev/null || missing="$$missing $${tool#*:}"; done; \
 	as_root=; test "$$(id -u)" = 0 || as_root="sudo --non-interactive"; \
 	test -z "$$missing" || { $$as_root true 2>/dev/null && $$as_root apt-get -qq update && \
 	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing >/dev/null; } || \
@@ -231,13 +235,21 @@ test-without-lab:
 	@nice -n 5 $(MAKE) test-unit
 	@nice -n 5 $(MAKE) test-flows
 
+test-quick: ## What needs no lab and takes three minutes: lint and unit tests
+	@$(MAKE) --jobs=2 --output-sync=line lint test-unit
+
 lint: .venv/.complete ## Python, YAML and Ansible
 	@ruff check && ruff format --check
+	@$(MAKE) --jobs=2 lint-yaml lint-ansible
+
+lint-yaml:
 	@yamllint --strict .
+
+lint-ansible:
 	@ansible-lint
 
-test-unit: .venv/.complete ## Without a lab: deploy.py, the programs of the hosts, templates through nginx and systemd
-	@$(call pytest,unit) tests/unit tests/templates
+test-unit: tools-unit ## Without a lab: deploy.py, the programs of the hosts, templates through nginx and systemd
+	@$(call pytest,unit) --numprocesses=auto tests/unit tests/templates
 
 test-flows: $(projects:%=test-flows-%) ## The flows without a lab
 
@@ -250,7 +262,7 @@ test-lab test-lab-%: export LAB_NAME := $(tests_lab)
 test-lab test-lab-%: export LAB_PORT_OFFSET := 10000
 kept = { echo "The lab is kept for a look; \`make down LAB_NAME=$(LAB_NAME)\` removes it."; exit 1; }
 
-test-lab: .venv/.complete ## The platform from nothing on its own lab, twice, and the tests of the host and of the whole
+test-lab: tools-browser ## The platform from nothing on its own lab, twice, and the tests of the host and of the whole
 	@cd ansible && molecule reset >/dev/null 2>&1
 	@ansible-playbook compose/engine.yml
 	@$(MAKE) down
@@ -308,4 +320,4 @@ bench-deploy: $(settings) ## How long deploy.py takes for 100 projects, beside `
 	@touch $@
 
 .PHONY: bench bench-provision bench-deploy help lock outdated secrets provision plan-provision upgrade rollback-platform check plan deploy-flows rollback run env status logs backup restore restore-drill new-project up lab ui down
-.PHONY: ci-vault ci-credentials test test-everything test-without-lab lint test-flows test-unit test-lab test-platform test-live test-faults test-lab-live test-lab-faults
+.PHONY: ci-vault ci-credentials test test-everything test-without-lab test-quick tools tools-unit tools-browser lint lint-yaml lint-ansible test-flows test-unit test-lab test-platform test-live test-faults test-lab-live test-lab-faults

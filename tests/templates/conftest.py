@@ -8,12 +8,20 @@ from pathlib import Path
 
 import pytest
 from given import GIVEN, ROLES, ROOT, VARIANTS, read_yaml
+from shared import made_once
 
 
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
     """The text of every template by variant and by name, such as `nginx/prefect.conf`."""
-    scratch = tmp_path_factory.mktemp("rendered")
+    with made_once(tmp_path_factory, "rendered") as (scratch, empty):
+        if empty:
+            render(scratch)
+    return {variant: texts(scratch / f"{variant}.json") for variant in VARIANTS}
+
+
+def render(scratch: Path) -> None:
+    """Have Ansible write the texts."""
     variables = {}
     for role in ROLES:
         variables |= read_yaml(role / "defaults/main.yml") | read_yaml(role / "vars/main.yml")
@@ -29,7 +37,6 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, st
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    return {variant: texts(scratch / f"{variant}.json") for variant in VARIANTS}
 
 
 def texts(variant: Path) -> dict[str, str]:

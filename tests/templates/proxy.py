@@ -73,7 +73,7 @@ class Upstream(http.server.BaseHTTPRequestHandler):
 def upstream(port: int) -> Iterator[None]:
     """The stand-in, listening."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Upstream)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=[0.01])
     thread.start()
     try:
         yield

@@ -1,23 +1,21 @@
 """Projects written for the occasion, and one real Prefect server."""
 
-import os
-import socket
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+import hypothesis
 import pytest
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
+from warm_server import Server, shared_server
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from deployer.inspection import Flow, inspect  # noqa: E402
+
+# An example may take its time on a machine that has other things to do.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 
 LOCK = "prefect==3.9.1 \\\n    --hash=sha256:00\n    # via -r requirements.in\n"
 FLOW = '''
@@ -103,58 +101,47 @@ def python_of() -> Callable[[object], Path]:
 
 
 @pytest.fixture(scope="session")
-def right_flows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Flow | str]:
+def inspect_once() -> Callable[[Path, Mapping[Path, Iterable[str]]], dict[Path, dict[str, Flow | str]]]:
+    """Asks flows what they are, those of the same source once: Prefect's import takes a second."""
+    answers: dict[tuple, dict[str, Flow | str]] = {}
+
+    def key(python: Path, folder: Path, entrypoints: Iterable[str]) -> tuple:
+        modules = {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*.py")}
+        return python, frozenset(modules.items()), frozenset(entrypoints)
+
+    def call(python: Path, projects: Mapping[Path, Iterable[str]]) -> dict[Path, dict[str, Flow | str]]:
+        keys = {folder: key(python, folder, entrypoints) for folder, entrypoints in projects.items()}
+        unasked = {folder: projects[folder] for folder in projects if keys[folder] not in answers}
+        if unasked:
+            answers.update((keys[folder], said) for folder, said in inspect(python, unasked).items())
+        return {folder: answers[keys[folder]] for folder in projects}
+
+    return call
+
+
+@pytest.fixture(autouse=True)
+def _inspected_once(inspect_once, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deployer.check.inspect", inspect_once)
+
+
+@pytest.fixture(scope="session")
+def right_flows(inspect_once, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Flow | str]:
     """What the flows of a right project say of themselves."""
     folder = tmp_path_factory.mktemp("right")
     (folder / "flow.py").write_text(FLOW)
-    return inspect(Path(sys.executable), {folder: ["flow.py:hello", "flow.py:goodbye"]})[folder]
+    return inspect_once(Path(sys.executable), {folder: ["flow.py:hello", "flow.py:goodbye"]})[folder]
 
 
 @pytest.fixture
-def imported(right_flows: dict[str, Flow | str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spares the import of flows, which takes a second: all projects have those of a right one."""
+def imported(_inspected_once, right_flows: dict[str, Flow | str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spares the import of flows: all projects have those of a right one."""
     monkeypatch.setattr("deployer.check.inspect", lambda python, projects: dict.fromkeys(projects, right_flows))
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running Prefect server."""
-
-    url: str
-    auth: str
-
-
-@contextmanager
-def serving(home: Path, *options: str, **settings: str) -> Iterator[Server]:
-    """A real server behind a password, on a free port of the loopback."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = Server(f"http://127.0.0.1:{port}/api", "admin:correct-horse")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | {
-        "PREFECT_HOME": str(home),
-        "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{home}/prefect.db",
-        "PREFECT_SERVER_API_AUTH_STRING": server.auth,
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        **settings,
-    }
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    with (home / "log").open("w") as log:
-        process = subprocess.Popen([*command, *options], env=environment, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        with requests.Session() as session:
-            session.mount("http://", HTTPAdapter(max_retries=Retry(60, backoff_factor=0.2, backoff_max=1)))
-            session.get(f"{server.url}/health", timeout=60).raise_for_status()
-        yield server
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that answers, and does nothing by itself."""
-    with serving(tmp_path_factory.mktemp("server"), "--no-services") as server:
+    """A real server behind a password, on a free port of the loopback, the same one for all tests of the run."""
+    with shared_server(tmp_path_factory, "server", "--no-services") as server:
         yield server
 
 
@@ -165,5 +152,5 @@ def server_with_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "1",
         "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS": "2",
     }
-    with serving(tmp_path_factory.mktemp("server-with-services"), **eager) as server:
+    with shared_server(tmp_path_factory, "server-with-services", **eager) as server:
         yield server

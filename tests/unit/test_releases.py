@@ -74,8 +74,10 @@ def test_the_last_five_of_each_target_stay_and_what_is_needed(root: Path, play) 
     deployed(root, "incoming.now", days=0)
     deployed(root, "works", "dev", days=500)
     with subprocess.Popen(["sleep", "600"], cwd=root / "releases/works") as run:
-        code, said = play(ANSIBLE / "tasks/releases.yml")
-        run.kill()
+        try:
+            code, said = play(ANSIBLE / "tasks/releases.yml")
+        finally:
+            run.kill()
     assert code == 0, said
     assert {each.name for each in (root / "releases").iterdir()} == {
         *(f"dev{number}" for number in range(5)),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from cookiecutter.exceptions import UndefinedVariableInTemplate
+from shared import made_once
 
 import deploy
 from deployer import environment
@@ -35,8 +36,16 @@ def call(name: str, template: str, flows: Path, **options) -> subprocess.Complet
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
     """Projects from both templates."""
-    flows, home = tmp_path_factory.mktemp("made") / "flows", tmp_path_factory.mktemp("home")
+    with made_once(tmp_path_factory, "made") as (place, empty):
+        if empty:
+            make(place / "flows", place / "home")
+    return place / "flows"
+
+
+def make(flows: Path, home: Path) -> None:
+    """What users would do, who have settings of their own for Cookiecutter."""
     flows.mkdir()
+    home.mkdir()
     (flows / "resources.yml").write_text("work_pools: [{name: default}]\n")
     (flows / "targets.yml").write_text("name: made\ntargets: {production: {mode: production}}\n")
     (home / ".cookiecutterrc").write_text("default_context: {project: other}")
@@ -46,7 +55,6 @@ def made(tmp_path_factory) -> Path:
         assert f"flows/{name} is there" in done.stdout
     assert sorted(path.name for path in flows.iterdir()) == sorted([*NAMES, "resources.yml", "targets.yml"])
     assert [path.name for path in home.iterdir()] == [".cookiecutterrc"]
-    return flows
 
 
 def test_they_are_fit_to_be_registered(made: Path, capsys) -> None:

@@ -1,13 +1,14 @@
 """A project whose deployments a test registers on a real server, by the commands its users type."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
 import deploy
-from deployer.inspection import inspect
 
 TEXT = """
 deployments:
@@ -38,21 +39,14 @@ def settings(prefect_server):
 
 
 @pytest.fixture
-def shop(settings, write_project, flows: Path, flow_source, request, monkeypatch):
-    """A project whose flows, pool and mark have names of this test's own, for the server is shared. It is imported
-    once.
-    """
-    answers = {}
-
-    def inspect_once(python: Path, projects: dict[Path, list[str]]):
-        for folder in projects.keys() - answers.keys():
-            answers.update(inspect(python, {folder: projects[folder]}))
-        return answers
-
-    monkeypatch.setattr("deployer.check.inspect", inspect_once)
-    name = request.node.originalname.replace("_", "-")
-    flow = flow_source.replace('name="ciao"', f'name="{name}-goodbye"').replace("@flow\n", f'@flow(name="{name}")\n')
-    write_project(flow_py=flow, prefect_yaml=TEXT % {"pool": name})
+def shop(settings, write_project, flows: Path, right_flows, request, monkeypatch):
+    """A project whose flows, pool, mark and turn have names of this test's own, for the server is shared."""
+    name = f"{request.node.originalname.replace('_', '-')}-{crc32(request.node.name.encode()):x}"
+    hello, goodbye = (right_flows[f"flow.py:{function}"] for function in ("hello", "goodbye"))
+    own = {"flow.py:hello": replace(hello, name=name), "flow.py:goodbye": replace(goodbye, name=f"{name}-goodbye")}
+    monkeypatch.setattr("deployer.check.inspect", lambda python, projects: dict.fromkeys(projects, own))
+    monkeypatch.setattr("deployer.apply.LOCK", f"{name}-turn")
+    write_project(prefect_yaml=TEXT % {"pool": name})
     (flows / "resources.yml").write_text(f"work_pools: [{{name: {name}}}]\n")
     (flows / "targets.yml").write_text(f"name: {name}\ntargets: {{lab: {{mode: development}}}}\n")
     return name

@@ -48,7 +48,7 @@ def listening(request):
     base, handler = request.param
     with base(("127.0.0.1", 0), handler) as server:
         server.got = []
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         yield server
         server.shutdown()
 

@@ -22,7 +22,8 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from deployer.apply import LOCK, LOST
+import deployer.apply
+from deployer.apply import LOST
 from deployer.kinds import Deployments
 
 
@@ -56,7 +57,7 @@ class Line(ThreadingTCPServer):
         self.ends: list[socket.socket] = []
         super().__init__(("127.0.0.1", 0), self.carry)
         self.server, self.url = (url.host, url.port), str(url.copy_with(port=self.server_address[1]))
-        Thread(target=self.serve_forever, daemon=True).start()
+        Thread(target=self.serve_forever, args=[0.01], daemon=True).start()
 
     def carry(self, here: socket.socket, _address: tuple, _server: object) -> None:
         there = socket.create_connection(self.server)
@@ -108,7 +109,7 @@ def test_an_outage_midway_is_told_and_the_next_one_finishes(
         "2 of 3 changes were made, run it again for the rest:",
         f"  not done: create deployment {shop}/daily",
     ]
-    ask("delete_global_concurrency_limit_by_name", LOCK)  # as if a minute had gone by
+    ask("delete_global_concurrency_limit_by_name", deployer.apply.LOCK)  # as if a minute had gone by
     assert apply()[:2] == (0, [f"created   deployment {shop}/daily"])
     assert plan() == {}
 
@@ -135,7 +136,7 @@ def test_a_lost_turn_ends_it_and_leaves_a_list_of_what_is_not_done(run, apply, p
         f"  not done: create deployment {shop}-goodbye/by-hand",
         f"  not done: create deployment {shop}/daily",
     ]
-    ask("delete_global_concurrency_limit_by_name", LOCK)
+    ask("delete_global_concurrency_limit_by_name", deployer.apply.LOCK)
     assert apply()[0] == 0
     assert plan() == {}
 
@@ -143,7 +144,13 @@ def test_a_lost_turn_ends_it_and_leaves_a_list_of_what_is_not_done(run, apply, p
 def test_two_at_the_same_time_take_turns(run, apply, shop: str, monkeypatch) -> None:
     monkeypatch.setattr("deployer.apply.WAIT", 0.1)
     apply()
-    held = ask("increment_concurrency_slots_with_lease", names=[LOCK], slots=1, mode="concurrency", lease_duration=60)
+    held = ask(
+        "increment_concurrency_slots_with_lease",
+        names=[deployer.apply.LOCK],
+        slots=1,
+        mode="concurrency",
+        lease_duration=60,
+    )
     code, lines, errors = apply("r2")
     assert (code, lines) == (1, [])
     assert "somebody else is deploying to this server" in errors[0]
@@ -185,7 +192,7 @@ def test_a_certificate_that_is_not_trusted_is_one_line(tmp_path: Path, apply, sh
     context.load_cert_chain(certificate, key)
     with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         url = f"https://localhost:{server.server_port}/api"
         with temporary_settings({PREFECT_API_URL: url}):
             _, _, untrusted = apply()

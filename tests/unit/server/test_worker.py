@@ -90,9 +90,9 @@ class Pool:
             pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(self.folder)}}],
         )
 
-    def start(self, drain: float = 30, **environment: str) -> subprocess.Popen:
+    def start(self, drain: float = 30, program: Path = PROGRAM, **environment: str) -> subprocess.Popen:
         """Start its worker."""
-        command = [sys.executable, PROGRAM, "--pool", self.name, "--name", f"here-{self.name}"]
+        command = [sys.executable, program, "--pool", self.name, "--name", f"here-{self.name}"]
         with (self.folder / "log").open("a") as log:
             process = subprocess.Popen(
                 [*map(str, command), "--drain-seconds", str(drain)],
@@ -223,10 +223,14 @@ def test_what_a_killed_worker_left_is_retried(pool: Pool) -> None:
 
 
 def test_what_was_taken_and_never_named_is_scheduled_again(pool: Pool) -> None:
+    hasty = pool.folder / PROGRAM.name
+    patient, source = "NAMED_WITHIN = timedelta(seconds=30)", PROGRAM.read_text()
+    assert patient in source
+    hasty.write_text(source.replace(patient, "NAMED_WITHIN = timedelta(seconds=2)"))
     run, file = pool.run()
     ask("set_flow_run_state", run, Pending())
-    pool.start(PREFECT_WORKER_HEARTBEAT_SECONDS="1")
-    until(file.exists, seconds=90)
+    pool.start(program=hasty, PREFECT_WORKER_HEARTBEAT_SECONDS="1")
+    until(file.exists)
     file.unlink()
     until(lambda: state(run) == "Completed")
     assert history(run)[:4] == ["Scheduled", "Pending", "Scheduled", "Pending"]
