@@ -176,7 +176,7 @@ lab: .venv/.complete vault
 ui: .venv/.complete vault ## Address and login of the UI, and the last runs
 	@$(prefect_env); $(playbook) ansible/ui.yml
 
-down: .venv/.complete ## Remove the lab
+down: .venv/.complete ## Remove the lab, and its copies
 	@ansible-playbook compose/down.yml
 
 # --- tests ---------------------------------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ test: ## Everything, on a lab of its own: lint, unit tests, the platform from no
 test-everything:
 	@$(MAKE) tools lint
 	@$(MAKE) --jobs=2 test-without-lab test-lab
-	@$(MAKE) --jobs=2 test-lab-live test-lab-faults
+	@$(MAKE) --jobs=2 test-lab-live test-lab-copies
 	@$(MAKE) down LAB_NAME=$(tests_lab)
 
 # The checker of Prometheus' rules, out of a package whose service nobody wants here.
@@ -245,20 +245,26 @@ test-lab: .venv/.complete ## The platform from nothing on its own lab, twice, an
 	@$(MAKE) down
 	@$(MAKE) secrets ENV=lab
 	@cd ansible && CLONE=$(CURDIR) COLUMNS=120 molecule test --destroy=never || $(kept)
-	@{ $(MAKE) deploy-flows ENV=lab && $(MAKE) test-platform ENV=lab; } || $(kept)
+	@{ $(MAKE) deploy-flows ENV=lab && $(MAKE) snapshot && $(MAKE) test-platform ENV=lab; } || $(kept)
 
-test-lab-faults test-lab-live:
+test-lab-copies test-lab-live:
 	@$(MAKE) $(@:test-lab-%=test-%) ENV=lab || $(kept)
 
 test-platform:
 	@$(prefect_env); $(call pytest,lab) tests/host tests/e2e tests/refusals
 
-# Each file on a copy of the lab, several at a time, as they mostly wait.
+test-faults: ## What breaks on purpose, on copies of the lab of LAB_NAME, which is up: [FAULTS=broken_worker]
+	@$(MAKE) snapshot
+	@$(MAKE) test-copies
+
+snapshot: .venv/.complete
+	@ansible-playbook compose/snapshot.yml
+
+# Each file on a copy of its own, several at a time, as they mostly wait.
 faults = $(patsubst tests/faults/test_%.py,%,$(shell python3 tests/order.py tests/faults))
 
-test-faults: .venv/.complete ## What breaks on purpose, on copies of the lab of LAB_NAME, which is up: [FAULTS=broken_worker]
-	@ansible-playbook compose/snapshot.yml
-	@$(prefect_env); MAKEFLAGS= $(MAKE) --jobs=3 --keep-going --output-sync=target $(patsubst %,test-faults-%,$(or $(FAULTS),$(faults)))
+test-copies:
+	@$(prefect_env); MAKEFLAGS=--no-print-directory $(MAKE) --jobs=3 --keep-going --output-sync=target $(patsubst %,test-faults-%,$(or $(FAULTS),$(faults)))
 
 test-faults-%:
 	@$(call pytest,faults-$*) $${TEST_DEADLINE:+--deadline=$$TEST_DEADLINE} tests/faults/test_$*.py
@@ -294,4 +300,4 @@ bench-deploy: .venv/.complete vault ## How long deploy.py takes for 100 projects
 	@touch $@
 
 .PHONY: bench bench-deploy help lock secrets provision plan-provision upgrade rollback-platform check plan deploy-flows rollback run env status logs backup restore restore-drill new-project vault up lab ui down
-.PHONY: ci-vault ci-credentials test test-everything test-without-lab lint test-flows test-unit test-lab test-platform test-live test-faults test-lab-live test-lab-faults
+.PHONY: ci-vault ci-credentials test test-everything test-without-lab lint test-flows test-unit test-lab test-platform test-live test-faults test-copies snapshot test-lab-live test-lab-copies
