@@ -187,7 +187,7 @@ lab: $(vault_opens)
 ui: $(settings) ## Address and login of the UI, and the last runs
 	@$(prefect_env); $(playbook) ansible/ui.yml
 
-down: .venv/.complete ## Remove the lab
+down: .venv/.complete ## Remove the lab, and its copies
 	@ansible-playbook compose/down.yml
 
 # --- tests ---------------------------------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ test: ## Everything, on a lab of its own: lint, unit tests, the platform from no
 test-everything:
 	@$(MAKE) tools lint
 	@$(MAKE) --jobs=2 test-without-lab test-lab
-	@$(MAKE) --jobs=2 test-lab-live test-lab-faults
+	@$(MAKE) --jobs=2 test-lab-live test-lab-copies
 	@$(MAKE) down LAB_NAME=$(tests_lab)
 
 # The checker of Prometheus' rules, out of a package whose service nobody wants here.
@@ -268,20 +268,26 @@ test-lab: tools-browser ## The platform from nothing on its own lab, twice, and 
 	@$(MAKE) down
 	@$(MAKE) secrets ENV=lab
 	@cd ansible && CLONE=$(CURDIR) COLUMNS=120 molecule test --destroy=never || $(kept)
-	@{ $(MAKE) deploy-flows ENV=lab && $(MAKE) test-platform ENV=lab; } || $(kept)
+	@{ $(MAKE) deploy-flows ENV=lab && $(MAKE) snapshot && $(MAKE) test-platform ENV=lab; } || $(kept)
 
-test-lab-faults test-lab-live:
+test-lab-copies test-lab-live:
 	@$(MAKE) $(@:test-lab-%=test-%) ENV=lab || $(kept)
 
 test-platform: $(settings)
 	@$(prefect_env); $(call pytest,lab) tests/host tests/e2e tests/refusals
 
-# Each file on a copy of the lab, several at a time, as they mostly wait.
+test-faults: ## What breaks on purpose, on copies of the lab of LAB_NAME, which is up: [FAULTS=broken_worker]
+	@$(MAKE) snapshot
+	@$(MAKE) test-copies
+
+snapshot: .venv/.complete
+	@ansible-playbook compose/snapshot.yml
+
+# Each file on a copy of its own, several at a time, as they mostly wait.
 faults = $(patsubst tests/faults/test_%.py,%,$(shell python3 tests/order.py tests/faults))
 
-test-faults: $(settings) ## What breaks on purpose, on copies of the lab of LAB_NAME, which is up: [FAULTS=broken_worker]
-	@ansible-playbook compose/snapshot.yml
-	@$(prefect_env); MAKEFLAGS= $(MAKE) --jobs=3 --keep-going --output-sync=target $(patsubst %,test-faults-%,$(or $(FAULTS),$(faults)))
+test-copies: $(settings)
+	@$(prefect_env); MAKEFLAGS=--no-print-directory $(MAKE) --jobs=3 --keep-going --output-sync=target $(patsubst %,test-faults-%,$(or $(FAULTS),$(faults)))
 
 test-faults-%:
 	@$(call pytest,faults-$*) $${TEST_DEADLINE:+--deadline=$$TEST_DEADLINE} tests/faults/test_$*.py
@@ -320,4 +326,4 @@ bench-deploy: $(settings) ## How long deploy.py takes for 100 projects, beside `
 	@touch $@
 
 .PHONY: bench bench-provision bench-deploy help lock outdated secrets provision plan-provision upgrade rollback-platform check plan deploy-flows rollback run env status logs backup restore restore-drill new-project up lab ui down
-.PHONY: ci-vault ci-credentials test test-everything test-without-lab test-quick tools tools-unit tools-browser lint lint-yaml lint-ansible test-flows test-unit test-lab test-platform test-live test-faults test-lab-live test-lab-faults
+.PHONY: ci-vault ci-credentials test test-everything test-without-lab test-quick tools tools-unit tools-browser lint lint-yaml lint-ansible test-flows test-unit test-lab test-platform test-live test-faults test-copies snapshot test-lab-live test-lab-copies

@@ -102,7 +102,9 @@ def _shown(difference: Difference) -> str:
     same = next(
         (at for at, (one, other) in enumerate(zip(old, new, strict=False)) if one != other), min(len(old), len(new))
     )
-    return f": {_cut(old, same)} -> {_cut(new, same)}"
+    # Both begin at the same place, so that what differs is seen where they repeat themselves too
+    start = max(0, min(same - LONGEST // 4, max(len(old), len(new)) - LONGEST))
+    return f": {_cut(old, start)} -> {_cut(new, start)}"
 
 
 def _said(value: Any) -> str:
@@ -113,9 +115,6 @@ def _said(value: Any) -> str:
     return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in said)
 
 
-def _cut(said: str, differs_at: int) -> str:
-    if len(said) <= LONGEST:
-        return said
-    start = min(max(0, differs_at - LONGEST // 4), len(said) - LONGEST)
+def _cut(said: str, start: int) -> str:
     end = start + LONGEST
     return f"{'…' if start else ''}{said[start:end]}{'…' if end < len(said) else ''}"

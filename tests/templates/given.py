@@ -23,7 +23,8 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-UPSTREAM_PORTS = [free_port(), free_port()]
+# In the texts, which all processes of a run share; each process listens on ports of its own instead.
+UPSTREAM_PORTS = [4201, 4202]
 ISSUED = {"__proxy_renewal": {"content": base64.b64encode(b"version = 4.0.0\n").decode()}}
 # What the roles take from the inventory, from loops and from what earlier tasks have found.
 GIVEN = {

@@ -17,7 +17,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from given import DOMAIN, free_port
+from given import DOMAIN, UPSTREAM_PORTS, free_port
+
+# The port on which a stand-in listens, by its port in the texts
+LISTENING = {port: free_port() for port in UPSTREAM_PORTS}
 
 MAIN = """
 user {user};
@@ -104,6 +107,8 @@ class Proxy:
         """Lay out the folder: ports become free ones, and paths of the host become paths below the folder."""
         ports = {"80": free_port(), "443": free_port()}
         site = re.sub(r"(listen (?:\[::\]:)?)(80|443)\b", lambda found: found[1] + str(ports[found[2]]), site)
+        for port, own in LISTENING.items():
+            site = site.replace(f"127.0.0.1:{port}", f"127.0.0.1:{own}")
         site = re.sub(r"(ssl_certificate(?:_key)?|root|access_log) /", rf"\1 {folder}/", site)
         (folder / "site.conf").write_text(site)
         (folder / "nginx.conf").write_text(MAIN.format(folder=folder, user=pwd.getpwuid(os.getuid()).pw_name))

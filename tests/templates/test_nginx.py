@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from fastapi.routing import APIWebSocketRoute
-from given import DOMAIN, UPSTREAM_PORTS, VARIANTS
+from given import DOMAIN, VARIANTS
 from prefect.server.api.server import API_ROUTERS
-from proxy import Proxy, upstream
+from proxy import LISTENING, Proxy, upstream
 from waiting import until
 
 SOCKETS = [route.path for router in API_ROUTERS for route in router.routes if isinstance(route, APIWebSocketRoute)]
@@ -22,7 +22,9 @@ SOCKETS = [route.path for router in API_ROUTERS for route in router.routes if is
 @pytest.fixture(scope="session")
 def upstreams() -> Iterator[None]:
     """Two stand-ins for Prefect."""
-    with upstream(UPSTREAM_PORTS[0]), upstream(UPSTREAM_PORTS[1]):
+    with contextlib.ExitStack() as stack:
+        for port in LISTENING.values():
+            stack.enter_context(upstream(port))
         yield
 
 
@@ -155,7 +157,7 @@ def test_connections_to_prefect_are_kept(proxy: Proxy) -> None:
 
 def test_both_api_processes_get_requests(start: Callable[[str], Proxy]) -> None:
     ports = {json.loads(start("two-upstreams").ask("/api/health").body)["port"] for _ in range(10)}
-    assert ports == set(UPSTREAM_PORTS)
+    assert ports == set(LISTENING.values())
 
 
 @pytest.mark.parametrize("path", SOCKETS)

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import NAMES, SCHEDULES, VALUES
 
@@ -95,6 +95,7 @@ def test_a_difference_is_one_line_that_shows_it(old: object, new: object, line: 
 
 
 @given(TEXTS, TEXTS, TEXTS, TEXTS)
+@example("", 'aaaa""""""""""""\u2028\u2028', 'aaaa""""""""""""\u2028\u2028', 'aaaa""""""""a"""\u2028\u2028')
 def test_long_texts_are_cut_to_where_they_differ(old: str, new: str, before: str, after: str) -> None:
     shown = report._shown(Difference("field", before + old + after, before + new + after))
     assert len(shown.splitlines()) <= 1
