@@ -1,6 +1,6 @@
-"""`make upgrade` without a migration, and `make rollback-platform`: all that was there is there after.
+"""`make upgrade` to the release before the locked one, and `make rollback-platform`: all that was there is there after.
 
-The tests go on from one another: the lab goes to the release before the locked one, and comes back.
+The tests go on from one another: the lab goes to the release before, and comes back.
 """
 
 import re
