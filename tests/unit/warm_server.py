@@ -39,8 +39,8 @@ def shared_server(factory: pytest.TempPathFactory, name: str, *options: str, **s
                 server = start(home, *options, **settings)
                 running.write_text(json.dumps(asdict(server)))
                 # It gets the lock when no user is left, also if they are killed.
-                end = f"rm '{running}'; kill {server.process}"
-                subprocess.Popen(["flock", home / "users", "sh", "-c", end], stdin=subprocess.DEVNULL)
+                end = f"rm {running.name}; kill {server.process}"
+                subprocess.Popen(["flock", "users", "sh", "-c", end], cwd=home, stdin=subprocess.DEVNULL)
         yield Server(**json.loads(running.read_text()))
 
 

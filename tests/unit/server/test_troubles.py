@@ -142,7 +142,6 @@ def test_a_lost_turn_ends_it_and_leaves_a_list_of_what_is_not_done(run, apply, p
 
 
 def test_two_at_the_same_time_take_turns(run, apply, shop: str, monkeypatch) -> None:
-    monkeypatch.setattr("deployer.apply.WAIT", 0.1)
     apply()
     held = ask(
         "increment_concurrency_slots_with_lease",
@@ -151,7 +150,9 @@ def test_two_at_the_same_time_take_turns(run, apply, shop: str, monkeypatch) -> 
         mode="concurrency",
         lease_duration=60,
     )
-    code, lines, errors = apply("r2")
+    with monkeypatch.context() as patched:
+        patched.setattr("deployer.apply.WAIT", 0.1)
+        code, lines, errors = apply("r2")
     assert (code, lines) == (1, [])
     assert "somebody else is deploying to this server" in errors[0]
     assert ask("read_deployment_by_name", f"{shop}/daily").version == "r1"
