@@ -155,11 +155,11 @@ class Proxy:
             yield self
         finally:
             process.terminate()
-            process.communicate(timeout=10)
+            process.communicate(timeout=60)
 
     def wait(self, process: subprocess.Popen[str]) -> None:
         """Until the port is open."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             assert process.poll() is None, process.stderr.read()
             with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", self.ports["80"])):
@@ -168,7 +168,7 @@ class Proxy:
 
     def connect(self, *, tls: bool, name: str = DOMAIN) -> socket.socket:
         """A connection, over TLS one that trusts the throw-away certificate only."""
-        plain = socket.create_connection(("127.0.0.1", self.ports["443" if tls else "80"]), timeout=10)
+        plain = socket.create_connection(("127.0.0.1", self.ports["443" if tls else "80"]), timeout=60)
         if not tls:
             return plain
         return ssl.create_default_context(cafile=self.certificate).wrap_socket(plain, server_hostname=name)

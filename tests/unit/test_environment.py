@@ -73,7 +73,7 @@ def test_a_builder_keeps_others_waiting(write_project, builds, monkeypatch) -> N
 
         monkeypatch.setattr(environment, "_uv", uv)
         first = environment.python(project)
-        assert second[0].result(timeout=10) == first
+        assert second[0].result(timeout=60) == first
     assert [call[0] for call in builds] == ["venv", "pip"]
 
 

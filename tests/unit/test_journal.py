@@ -32,7 +32,7 @@ class Journald:
         self.address = str(address)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(self.address)
-        self.socket.settimeout(5)
+        self.socket.settimeout(30)
 
     def receive(self) -> dict[str, str]:
         """The fields of the next entry."""

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 import anyio
 import pytest
+import waiting
 from asking import ask
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun
@@ -47,12 +49,7 @@ def dies(file: str, seconds: float = 60):
 '''
 
 
-def until(true: Callable[[], object], seconds: float = 60) -> None:
-    """Wait for a condition."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.2)
+until = partial(waiting.until, within=60, what="it comes true")
 
 
 class Pool:
@@ -162,7 +159,7 @@ def test_a_stop_lets_runs_finish_and_takes_no_more(pool: Pool) -> None:
     later, _ = pool.run()
     assert worker.poll() is None
     file.unlink()
-    assert worker.wait(30) == 0
+    assert worker.wait(120) == 0
     assert (state(run), state(later)) == ("Completed", "Scheduled")
 
 
@@ -172,7 +169,7 @@ def test_what_takes_longer_is_cancelled(pool: Pool) -> None:
     run, file = pool.run()
     until(file.exists)
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(60) == 0
+    assert worker.wait(180) == 0
     assert state(run) == "Cancelled"
 
 
@@ -284,7 +281,7 @@ def test_a_server_that_is_away_is_waited_for(pool: Pool, prefect_server) -> None
     assert away.poll() is None
     assert not pool.heard("READY=1")
     away.send_signal(signal.SIGTERM)
-    assert away.wait(30) == 0
+    assert away.wait(120) == 0
 
 
 @pytest.mark.parametrize(("fails", "end"), [(2, "Completed"), (3, "Crashed")])
@@ -299,6 +296,6 @@ def test_a_run_whose_process_ends_before_it_began_gets_another(pool: Pool, fails
 
 def test_a_refusal_ends_it_with_one_line(pool: Pool) -> None:
     worker = pool.start(PREFECT_API_AUTH_STRING="admin:wrong")
-    assert worker.wait(60) == 1
+    assert worker.wait(180) == 1
     assert "the server refuses this worker (401): is PREFECT_API_AUTH_STRING right?" in pool.log
     assert "Traceback" not in pool.log
