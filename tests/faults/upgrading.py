@@ -25,6 +25,8 @@ from waiting import until
 ROOT = Path(__file__).parents[2]
 # The release of the commit before, whose database has another schema, so that there is something to migrate
 OLDER = "3.8.8"
+# As on any host; in the lab a worker that stops cancels after 30 s what still runs
+PATIENT = {"prefect_worker_drain_seconds": 300}
 # What it takes, and does not work with
 OLDER_LIMITS = ("fastapi<0.151", "sqlalchemy<2.1")
 ENDED = "state_type IN ('COMPLETED', 'FAILED', 'CRASHED', 'CANCELLED')"
@@ -79,7 +81,8 @@ def locks_of(folder: Path, *prefect: str) -> Path:
             ["uv", "pip", "compile", *options, f"{name}.in", "--output-file", lock.name], cwd=folder, check=True
         )
     settings = folder / "settings.json"
-    settings.write_text(json.dumps({f"prefect_{lock.stem}_lock": str(lock) for lock in folder.glob("*.txt")}))
+    locks = {f"prefect_{lock.stem}_lock": str(lock) for lock in folder.glob("*.txt")}
+    settings.write_text(json.dumps(locks | PATIENT))
     return settings
 
 
