@@ -124,7 +124,7 @@ env: $(settings) ## The PREFECT_* settings of ENV, for: eval "$(make -s env)"
 $(settings): $(vault_opens) ansible/env.yml ansible/group_vars/all.yml $(shell find $(inventory) -type f -not -name '.*' 2>/dev/null)
 	@$(playbook) ansible/env.yml >/dev/null
 
-status: $(settings) ## What runs, what is full, what ran, and what is wrong: fails if something is
+status: $(settings) ## Units, disks, backups and runs on one screen; fails if something needs you
 	@mkdir -p $(STATE_DIR); $(prefect_env); $(playbook) ansible/status.yml >/dev/null 2>&1 || true; \
 	  python -m status $(STATE_DIR)/status.json
 

@@ -111,7 +111,7 @@ def resolve(root: Path) -> dict[Path, str]:
 
 
 def latest_of(packages: Iterable[str]) -> Pins:
-    """The latest releases of packages, whatever they want of one another."""
+    """The latest release of each package, without regard to the limits of the others."""
     names = "\n".join(sorted(packages))
     return pins(uv(*COMPILE, "--no-deps", "--no-annotate", "-", what="latest releases", text=names))
 

@@ -25,7 +25,7 @@ def longest_first(files: Iterable[str]) -> list[str]:
 
 
 def by_commit(files: Iterable[str], commit: str) -> list[str]:
-    """Another order for each commit, so that no file is always left out."""
+    """An order that changes with the commit, so that no file is always left out."""
     return sorted(files, key=lambda file: hashlib.sha256(f"{commit} {file}".encode()).digest())
 
 

@@ -1,4 +1,4 @@
-"""Runs that no worker looks after are told of, and ended when their time is over."""
+"""Runs without a worker end when their time is over, and the operator hears of it."""
 
 import time
 from dataclasses import dataclass
@@ -64,7 +64,11 @@ def test_a_run_whose_host_is_gone(load: Load, abandoned: Abandoned, figures) -> 
 
 def test_a_run_that_nobody_takes_is_told(abandoned: Abandoned) -> None:
     title = f"faults-pulse: {abandoned.late.name} is late"
-    until(lambda: title in [each["title"] for each in notifications()], within=60, what="a notification arrives")
+    until(
+        lambda: title in [notification["title"] for notification in notifications()],
+        within=60,
+        what="a notification arrives",
+    )
 
 
 def test_a_run_that_was_taken_and_never_started(load: Load, abandoned: Abandoned) -> None:

@@ -1,4 +1,4 @@
-"""Locks are resolved all together or not at all, and what moves is told; uv resolves releases made for the occasion."""
+"""All locks are resolved, or none, and a table shows what moved; uv resolves packages that the tests make."""
 
 import hashlib
 import re
