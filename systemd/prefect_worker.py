@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
 
@@ -48,6 +49,8 @@ PATIENCE = 20
 # Seconds for runs that are cancelled: to hear of it, and for their on_cancellation hooks
 CANCELLATION = 60
 PAGE = 200
+# Added to the score of a run's process: half of what a process with all of the memory has
+OOM_SCORE_OF_RUNS = "500"
 # Processes that a run gets until one of them begins it
 TRIES = 3
 # A run that was Crashed earlier than this is not retried any more
@@ -84,6 +87,19 @@ def refusal(error: BaseException | None) -> httpx.HTTPStatusError | None:
     return next(filter(None, map(refusal, inner)), None)
 
 
+class KilledFirst(anyio.abc.TaskStatus[int]):
+    """Reports the process of a run, which the kernel kills before the worker when memory runs out."""
+
+    def __init__(self, task_status: anyio.abc.TaskStatus[int]) -> None:
+        self._task_status = task_status
+
+    def started(self, value: int | None = None) -> None:
+        """Raise the score of the process, see proc_pid_oom_score_adj(5), and report it."""
+        with suppress(OSError):  # the process may have ended already
+            Path(f"/proc/{value}/oom_score_adj").write_text(OOM_SCORE_OF_RUNS)
+        self._task_status.started(value)
+
+
 class Worker(ProcessWorker):
     """Gives a run to another process if the one it got has ended before it began.
 
@@ -109,7 +125,7 @@ class Worker(ProcessWorker):
         task_status: anyio.abc.TaskStatus[int] | None = None,
     ) -> ProcessWorkerResult:
         """Run it; raises httpx.HTTPError if the server does not come back."""
-        result = await super().run(flow_run, configuration, task_status)
+        result = await super().run(flow_run, configuration, KilledFirst(task_status or anyio.TASK_STATUS_IGNORED))
         if result.status_code and await self._begins_again(flow_run):
             return result.model_copy(update={"status_code": 0})  # which makes nobody call it Crashed
         return result

@@ -31,7 +31,10 @@ def began(load: Load, run: UUID) -> None:
 
 def process_of(host: Host, run: UUID) -> str:
     """The process that runs it."""
-    return host.check_output(f"grep -lsz '^PREFECT__FLOW_RUN_ID={run}$' /proc/[0-9]*/environ").split("/")[2]
+    # Other processes end meanwhile, which grep reports by its exit status.
+    files = host.run(f"grep -lsz '^PREFECT__FLOW_RUN_ID={run}$' /proc/[0-9]*/environ").stdout
+    assert files, f"no process runs {run}"
+    return files.split("/")[2]
 
 
 def crashed_after(load: Load, run: UUID, moment: float) -> float:

@@ -108,8 +108,10 @@ class Load:
 
         thread = threading.Thread(target=trigger, daemon=True)
         thread.start()
-        yield self
-        thread.join()
+        try:
+            yield self
+        finally:  # a test that fails leaves nothing behind that still triggers
+            thread.join()
         if failed:
             raise failed[0]
 

@@ -207,6 +207,15 @@ def test_a_run_that_is_crashed_has_the_retries_of_its_flow(pool: Pool) -> None:
     assert told == ["Running", "Crashed", "AwaitingRetry", "Running", "Crashed"]
 
 
+def test_the_kernel_kills_runs_before_the_worker_when_memory_runs_out(pool: Pool) -> None:
+    worker = pool.start()
+    _, file = pool.run(flow=pool.deploy("dies"), seconds=3)
+    until(lambda: file.exists() and file.read_text())
+    run = int(file.read_text())
+    worker_score, run_score = (int(Path(f"/proc/{pid}/oom_score").read_text()) for pid in (worker.pid, run))
+    assert run_score > worker_score + 100
+
+
 def test_what_a_killed_worker_left_is_retried(pool: Pool) -> None:
     killed = pool.start()
     run, file = pool.run(flow=pool.deploy("dies"), seconds=3)
