@@ -11,6 +11,9 @@ export LAB_RELEASE ?= trixie
 export LAB_PORT_OFFSET ?= 0
 export LAB_DIR = $(CURDIR)/.lab/$(LAB_NAME)
 
+# What you type reaches the programs by the environment, letter by letter: neither make nor a shell reads it.
+$(foreach name,FLOW HOST LIMIT NAME PARAMS RELEASE TAGS TEMPLATE TIME TYPE UNIT,$(eval override export $(name) := $$(value $(name))))
+
 # All that is downloaded or made stays in the clone.
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export ANSIBLE_HOME := $(CURDIR)/.cache/ansible
@@ -62,13 +65,15 @@ outdated: .venv/.complete ## What `make lock` would move, and what a limit keeps
 	@python -m requirements.locks outdated
 
 # --- an environment ------------------------------------------------------------------------------------------------
-secrets: .venv/.complete ## Make the vault of ENV: strong values, and placeholders where only you know the value
-	@test -d $(inventory) || { echo "$(inventory) does not exist: cp -r ansible/inventories/example $(inventory)"; exit 1; }
+secrets: $(inventory) .venv/.complete ## Make the vault of ENV: strong values, and placeholders where only you know the value
 	@mkdir -p $(STATE_DIR)
 	@ansible-playbook -i localhost, -e secrets_template=$(CURDIR)/$(inventory)/group_vars/all/vault.yml.j2 \
 	  -e secrets_vault=$(vault) -e secrets_password=$(vault_password) ansible/secrets.yml
 
-part = $(if $(TAGS),--tags '$(TAGS)') $(if $(LIMIT),--limit '$(LIMIT)')
+$(inventory):
+	@echo "$(inventory) does not exist: cp -r ansible/inventories/example $(inventory)"; exit 1
+
+part = $${TAGS:+--tags "$$TAGS"} $${LIMIT:+--limit "$$LIMIT"}
 provision: $(vault_opens) ## A bare server -> the platform: [TAGS=proxy] [LIMIT=host]
 	@$(playbook) $(part) ansible/site.yml
 
@@ -94,7 +99,8 @@ rollback-platform: $(settings) ## The locks before the last upgrade: [CONFIRM=1]
 
 # --- flows ---------------------------------------------------------------------------------------------------------
 # Pools, and the values of blocks: by a pipe, never in a file or a list of processes.
-facts = <(ansible localhost $(ansible_options) --playbook-dir ansible --module-name ansible.builtin.debug --args var=platform_inventory | sed '1s/.*=> //')
+facts = <(ansible localhost $(ansible_options) --playbook-dir ansible --module-name ansible.builtin.debug \
+  --args '{"msg": {"platform_inventory": "{{ platform_inventory }}"}}' | sed '0,/ => {$$/{/ => {$$/!d; s/.*=> //}')
 registered = --inventory $(facts) $(if $(PRUNE),--prune)
 # What a release wants registered, from the playbook to deploy.py: two of them may run at once.
 wanted = mkdir -p $(STATE_DIR); wanted=$$(mktemp $(STATE_DIR)/release.XXXXXX); trap 'rm -f "$$wanted"' EXIT
@@ -114,9 +120,8 @@ rollback: $(settings) ## Register the release before the last again, or RELEASE=
 	  $(prefect_env); python deploy.py apply "$$wanted" $(if $(PRUNE),--prune)
 
 run: $(settings) ## Run a deployment and follow it: FLOW=<flow>/<deployment> [PARAMS=json]
-	@test -n "$(FLOW)" || { echo "Say which: make run FLOW=<flow>/<deployment>"; exit 1; }
-# Prefect's command answers a wrong password with a traceback, deploy.py in one line.
-	@$(prefect_env); python deploy.py ping; prefect deployment run '$(FLOW)' --watch $(if $(PARAMS),--params '$(PARAMS)')
+	@test -n "$$FLOW" || { echo "Say which: make run FLOW=<flow>/<deployment>"; exit 1; }
+	@$(prefect_env); python deploy.py run "$$FLOW" $${PARAMS:+--parameters "$$PARAMS"}
 
 env: $(settings) ## The PREFECT_* settings of ENV, for: eval "$(make -s env)"
 	@cat $<
@@ -128,9 +133,9 @@ status: $(settings) ## Units, disks, backups and runs on one screen; fails if so
 	@mkdir -p $(STATE_DIR); $(prefect_env); $(playbook) ansible/status.yml >/dev/null 2>&1 || true; \
 	  python -m status $(STATE_DIR)/status.json
 
-logs: $(vault_opens) ## The journal of a unit: UNIT=prefect-server
-	@test -n "$(UNIT)" || { echo "Say which: make logs UNIT=prefect-server (or prefect-worker@default, nginx, ...)"; exit 1; }
-	@ansible all $(ansible_options) -b -a 'journalctl --no-pager --lines 200 --unit $(UNIT)'
+logs: $(vault_opens) ## The journal of a unit: UNIT=prefect-server [HOST=host]
+	@[[ "$$UNIT" =~ ^[[:alnum:]@.:_-]+$$ ]] || { echo "Say which: make logs UNIT=prefect-server (or prefect-worker@default, nginx, ...)"; exit 1; }
+	@ansible "$${HOST:-all}" $(ansible_options) -b -a "journalctl --no-pager --lines 200 --unit $$UNIT" | sed -E 's/^(\S+) \| CHANGED \| rc=0 >>$$/--- \1/'
 
 backup: $(vault_opens) ## Back the database up now: [TYPE=full]
 	@$(playbook) ansible/backup.yml
@@ -176,13 +181,25 @@ ci-vault ci-credentials:
 
 # --- the lab -------------------------------------------------------------------------------------------------------
 up: ## The lab from nothing: hosts, provision, deploy, both main flows run once
-	@$(MAKE) secrets lab provision deploy-flows ENV=lab
-	@$(MAKE) run FLOW=db_dump/shop-postgres ENV=lab
-	@$(MAKE) run FLOW=azure-snowflake-dbt/production-daily ENV=lab
+	@$(MAKE) secrets lab-host ENV=lab
+	@$(MAKE) --jobs=3 lab-outside provision check ENV=lab
+	@$(MAKE) deploy-flows ENV=lab
+	@$(MAKE) --jobs=2 up/db_dump/shop-postgres up/azure-snowflake-dbt/production-daily
 	@$(MAKE) ui ENV=lab
 
-lab: $(vault_opens)
+up/%:
+	@$(MAKE) run FLOW=$* ENV=lab
+
+# The host can be provisioned while what is outside is still being built.
+lab:
+	@$(MAKE) lab-host
+	@$(MAKE) lab-outside
+
+lab-host: $(vault_opens)
 	@$(playbook) compose/lab.yml
+
+lab-outside: $(vault_opens)
+	@$(playbook) compose/outside.yml
 
 ui: $(settings) ## Address and login of the UI, and the last runs
 	@$(prefect_env); $(playbook) ansible/ui.yml
@@ -267,8 +284,12 @@ test-lab: tools-browser ## The platform from nothing on its own lab, twice, and 
 	@ansible-playbook compose/engine.yml
 	@$(MAKE) down
 	@$(MAKE) secrets ENV=lab
-	@cd ansible && CLONE=$(CURDIR) COLUMNS=120 molecule test --destroy=never || $(kept)
+	@$(MAKE) lab-host ENV=lab
+	@$(MAKE) --jobs=2 lab-outside test-provision ENV=lab || $(kept)
 	@{ $(MAKE) deploy-flows ENV=lab && $(MAKE) snapshot && $(MAKE) test-platform ENV=lab; } || $(kept)
+
+test-provision:
+	@cd ansible && CLONE=$(CURDIR) COLUMNS=120 molecule test --destroy=never
 
 test-lab-copies test-lab-live:
 	@$(MAKE) $(@:test-lab-%=test-%) ENV=lab || $(kept)
@@ -325,5 +346,5 @@ bench-deploy: $(settings) ## How long deploy.py takes for 100 projects, beside `
 	@uv pip sync --quiet --python .cache/envs/bench/bin/python --require-hashes $<
 	@touch $@
 
-.PHONY: bench bench-provision bench-deploy help lock outdated secrets provision plan-provision upgrade rollback-platform check plan deploy-flows rollback run env status logs backup restore restore-drill new-project up lab ui down
-.PHONY: ci-vault ci-credentials test test-everything test-without-lab test-quick tools tools-unit tools-browser lint lint-yaml lint-ansible test-flows test-unit test-lab test-platform test-live test-faults test-copies snapshot test-lab-live test-lab-copies
+.PHONY: bench bench-provision bench-deploy help lock outdated secrets provision plan-provision upgrade rollback-platform check plan deploy-flows rollback run env status logs backup restore restore-drill new-project up lab lab-host lab-outside ui down
+.PHONY: ci-vault ci-credentials test test-everything test-without-lab test-quick tools tools-unit tools-browser lint lint-yaml lint-ansible test-flows test-unit test-lab test-provision test-platform test-live test-faults test-copies snapshot test-lab-live test-lab-copies

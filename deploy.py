@@ -10,8 +10,9 @@ import asyncio
 import json
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from deployer import archive, environment, inventory, report, server, state
 from deployer.apply import alone, apply
@@ -21,6 +22,7 @@ from deployer.errors import DeployError
 from deployer.kinds.deployments import releases
 from deployer.plan import make
 from deployer.project import find
+from deployer.run import run
 from deployer.targets import PRODUCTION
 
 CHANGES = 2
@@ -39,8 +41,8 @@ def main(arguments: list[str] | None = None, python_of: PythonOf = environment.p
                 return asyncio.run(_plan(options, _state(options, python_of)))
             case "apply":
                 asyncio.run(_apply(options, _state(options, python_of)))
-            case "ping":
-                asyncio.run(_ping())
+            case "run":
+                return asyncio.run(_run(options))
             case "python":
                 print(environment.python(find(options.flows, options.project), options.dev))
     except DeployError as error:
@@ -91,11 +93,23 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "apply", parents=[flows, environments, releases, manifests], help="do what `plan` shows, and only that"
     )
-    commands.add_parser("ping", help="see whether the server answers and lets us in")
+    running = commands.add_parser("run", help="run a deployment, follow it, and show why it failed")
+    running.add_argument("deployment", metavar="FLOW/DEPLOYMENT")
+    running.add_argument("--parameters", type=_parameters, default={}, metavar="JSON", help="an object")
     python = commands.add_parser("python", parents=[flows], help="print the Python of a project's environment")
     python.add_argument("project", metavar="PROJECT", help="a folder under flows/")
     python.add_argument("--dev", action="store_true", help="with what its tests need")
     return parser
+
+
+def _parameters(text: str) -> dict[str, Any]:
+    try:
+        parameters = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text} is not JSON: {error}") from None
+    if not isinstance(parameters, dict):
+        raise argparse.ArgumentTypeError(f'{text} is not an object, such as {{"day": "2026-11-20"}}')
+    return parameters
 
 
 class _Parser(argparse.ArgumentParser):
@@ -178,9 +192,10 @@ async def _apply(options: argparse.Namespace, wanted: state.State) -> None:
         print(report.table(plan))
 
 
-async def _ping() -> None:
-    async with server.connect():
-        pass
+async def _run(options: argparse.Namespace) -> int:
+    async with server.connect() as client:
+        ended = await run(client, options.deployment, options.parameters, partial(print, flush=True))
+    return 0 if ended.state.is_completed() else 1
 
 
 async def _in_use() -> list[str]:
