@@ -28,6 +28,32 @@ def test_anybody_may_ask_how_it_is(site: Site, path: str) -> None:
     assert site.get(path).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json"])
+def test_nobody_gets_the_schema_that_takes_the_server_seconds(site: Site, path: str) -> None:
+    assert site.get(path).status_code == 404
+
+
+def test_a_page_of_another_origin_may_not_call_the_api(site: Site) -> None:
+    headers = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    answer = requests.options(site.url + "/api/flows/filter", headers=headers, verify=site.ca, timeout=30)
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+def test_a_redirect_of_the_server_stays_on_the_site(site: Site, login: SecretStr) -> None:
+    user, _, password = login.get_secret_value().partition(":")
+    answer = requests.post(
+        site.url + "/api/flows/filter/",
+        auth=(user, password),
+        json={},
+        headers={"Host": f"{site.domain}:4444"},
+        verify=site.ca,
+        timeout=30,
+        allow_redirects=False,
+    )
+    assert answer.status_code == 307
+    assert answer.headers["Location"] == "/api/flows/filter"
+
+
 def test_plain_http_leads_to_https(site: Site) -> None:
     answer = requests.get(site.plain_url + "/runs?page=2", allow_redirects=False, timeout=30)
     assert answer.status_code == 301

@@ -9,6 +9,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 ROLES = sorted(path for path in (ROOT / "ansible/roles").iterdir() if (path / "tasks").is_dir())
 DOMAIN = "prefect.test"
+LOGIN = "admin:right"
 
 
 def read_yaml(path: Path) -> dict:
@@ -29,10 +30,12 @@ ISSUED = {"__proxy_renewal": {"content": base64.b64encode(b"version = 4.0.0\n").
 # What the roles take from the inventory, from loops and from what earlier tasks have found.
 GIVEN = {
     "platform_root": str(ROOT),
+    "platform_url": f"https://{DOMAIN}",
     "ipv6_addresses": [],
     "proxy_domain": DOMAIN,
     "proxy_upstream": [f"127.0.0.1:{UPSTREAM_PORTS[0]}"],
     "prefect_server_password": "of no use",
+    "proxy_login": LOGIN,
     "backup_passphrase": "of no use",
     "prefect_environments": {"server": {"installed": "/opt/prefect/envs/example-0123456789ab"}},
     "upgrade_server": {"schema": "0123456789ab"},
@@ -46,5 +49,6 @@ VARIANTS = {
     "off": {"proxy_tls_mode": "off"},
     "off-without-quotes": {"proxy_tls_mode": False},
     "two-upstreams": ISSUED | {"proxy_upstream": [f"127.0.0.1:{port}" for port in UPSTREAM_PORTS]},
+    "few-sockets": ISSUED | {"proxy_sockets_per_address": 3},
     "ipv6": ISSUED | {"ipv6_addresses": ["2001:db8::1"]},
 }

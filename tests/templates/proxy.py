@@ -1,5 +1,6 @@
 """An nginx of our own in a scratch folder, on free ports, and a Prefect server's stand-in behind it."""
 
+import base64
 import contextlib
 import http.client
 import http.server
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from given import DOMAIN, UPSTREAM_PORTS, free_port
+from given import DOMAIN, LOGIN, UPSTREAM_PORTS, free_port
 
 # The port on which a stand-in listens, by its port in the texts
 LISTENING = {port: free_port() for port in UPSTREAM_PORTS}
@@ -51,6 +52,12 @@ class Upstream(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if "redirect" in self.path:
+            self.send_response(307)
+            self.send_header("Location", f"http://{self.headers['Host']}/api/flows/?from=redirect")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         answer = {"port": self.server.server_address[1], "connection": self.client_address[1]}
         body = json.dumps(answer | {"headers": {k.lower(): v for k, v in self.headers.items()}, "padding": "x" * 2000})
         self.send_response(404 if "missing" in self.path else 200)
@@ -103,13 +110,14 @@ class Proxy:
     ports: dict[str, int]
 
     @classmethod
-    def of(cls, folder: Path, site: str) -> "Proxy":
+    def of(cls, folder: Path, texts: dict[str, str]) -> "Proxy":
         """Lay out the folder: ports become free ones, and paths of the host become paths below the folder."""
+        site = texts["nginx/prefect-login.conf"] + texts["nginx/prefect.conf"]
         ports = {"80": free_port(), "443": free_port()}
         site = re.sub(r"(listen (?:\[::\]:)?)(80|443)\b", lambda found: found[1] + str(ports[found[2]]), site)
         for port, own in LISTENING.items():
             site = site.replace(f"127.0.0.1:{port}", f"127.0.0.1:{own}")
-        site = re.sub(r"(ssl_certificate(?:_key)?|root|access_log) /", rf"\1 {folder}/", site)
+        site = re.sub(r"(ssl_certificate(?:_key)?|root|access_log|error_log) /", rf"\1 {folder}/", site)
         (folder / "site.conf").write_text(site)
         (folder / "nginx.conf").write_text(MAIN.format(folder=folder, user=pwd.getpwuid(os.getuid()).pw_name))
         (folder / "var/log/nginx").mkdir(parents=True)
@@ -176,7 +184,8 @@ class Proxy:
     def ask(
         self, path: str, method: str = "GET", body: bytes | None = None, *, tls: bool = True, **headers: str
     ) -> Answer:
-        """One request. Underscores in the names of headers are hyphens."""
+        """One request, by default with the right login. Underscores in the names of headers are hyphens."""
+        headers = {"Authorization": "Basic " + base64.b64encode(LOGIN.encode()).decode()} | headers
         connection = http.client.HTTPConnection(DOMAIN)
         connection.sock = self.connect(tls=tls)
         with contextlib.closing(connection):

@@ -38,7 +38,7 @@ def start(
 
         def start(variant: str) -> Proxy:
             if variant not in running:
-                site = Proxy.of(tmp_path_factory.mktemp(variant), rendered[variant]["nginx/prefect.conf"])
+                site = Proxy.of(tmp_path_factory.mktemp(variant), rendered[variant])
                 running[variant] = stack.enter_context(site.run())
             return running[variant]
 
@@ -53,7 +53,7 @@ def proxy(start: Callable[[str], Proxy]) -> Proxy:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_nginx_accepts_the_site(rendered: dict, tmp_path: Path, variant: str) -> None:
-    checked = Proxy.of(tmp_path, rendered[variant]["nginx/prefect.conf"]).check()
+    checked = Proxy.of(tmp_path, rendered[variant]).check()
     assert checked.returncode == 0, checked.stderr
     assert all('"listen ... http2" directive' in line for line in checked.stderr.splitlines() if "[warn]" in line)
 
@@ -131,7 +131,10 @@ def test_browsers_keep_what_cannot_change_and_nothing_else(proxy: Proxy, path: s
 
 def test_pages_cannot_be_framed_nor_guessed_at(proxy: Proxy) -> None:
     headers = proxy.ask("/missing").headers
-    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    policy = headers["Content-Security-Policy"].split("; ")
+    assert {"default-src 'self'", "frame-ancestors 'none'", "form-action 'self'", "connect-src 'self'"} <= set(policy)
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert "camera=()" in headers["Permissions-Policy"]
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Server"] == "nginx"
 
@@ -172,6 +175,40 @@ def test_sockets_of_prefect_pass_and_may_stay_silent(proxy: Proxy, path: str) ->
     patient = re.search(r"location ~ (\S+) {[^}]*proxy_read_timeout 1h", (proxy.folder / "site.conf").read_text())
     assert patient
     assert re.search(patient[1], path)
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"])
+def test_the_pages_of_the_schema_are_not_there(proxy: Proxy, path: str) -> None:
+    answer = proxy.ask(path)
+    assert answer.status == 404
+    assert b"headers" not in answer.body, "Prefect was not asked"
+
+
+@pytest.mark.parametrize("host", [DOMAIN, f"{DOMAIN}:4444"])
+def test_a_redirect_leads_to_a_path_of_the_site(proxy: Proxy, host: str) -> None:
+    assert proxy.ask("/api/redirect", Host=host).headers["Location"] == "/api/flows/?from=redirect"
+
+
+def test_guessing_is_slowed_down_and_the_right_login_is_not(start: Callable[[str], Proxy]) -> None:
+    proxy = start("few-sockets")
+    guesses = [proxy.ask("/api/flows/filter", Authorization=f"Basic {guess}").status for guess in range(60)]
+    assert 429 in guesses
+    assert guesses[:10] == [200] * 10, "a few mistakes are nobody's attack"
+    assert {proxy.ask("/api/flows/filter").status for _ in range(60)} == {200}
+    log = proxy.folder / "var/log/nginx/error.log"
+    until(lambda: "limiting requests" in log.read_text(), within=10, what="the limit is logged")
+
+
+def test_sockets_of_one_address_are_limited(start: Callable[[str], Proxy]) -> None:
+    proxy = start("few-sockets")
+    head = f"GET /api/events/out HTTP/1.1\r\nHost: {DOMAIN}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        answers = []
+        for _ in range(5):
+            connection = stack.enter_context(proxy.connect(tls=True))
+            connection.sendall(head.encode())
+            answers.append(stack.enter_context(connection.makefile("rb")).readline().split()[1])
+        assert answers == [b"101"] * 3 + [b"429"] * 2
 
 
 def test_a_large_batch_of_logs_is_taken(proxy: Proxy) -> None:
