@@ -46,6 +46,25 @@ def test_large_tables_are_vacuumed_often(host: Host, name: str, value: str) -> N
     assert host.check_output("runuser -u postgres -- psql -qtA -d prefect -c %s", f"SHOW {name}") == value
 
 
+def test_damaged_pages_are_noticed(host: Host) -> None:
+    assert host.check_output("runuser -u postgres -- psql -qtA -c 'SHOW data_checksums'") == "on"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("passwordauthentication", "no"),
+        ("kbdinteractiveauthentication", "no"),
+        ("x11forwarding", "no"),
+        ("allowagentforwarding", "no"),
+        ("maxauthtries", "3"),
+    ],
+)
+def test_sshd_takes_keys_only(host: Host, name: str, value: str) -> None:
+    settings = dict(line.split(" ", 1) for line in host.check_output("sshd -T").splitlines())
+    assert settings[name] == value
+
+
 def test_no_table_is_vacuumed_otherwise(host: Host) -> None:
     query = "SELECT relname FROM pg_class WHERE reloptions::text LIKE '%autovacuum%'"
     assert host.check_output("runuser -u postgres -- psql -qtA -d prefect -c %s", query) == ""

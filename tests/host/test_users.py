@@ -64,10 +64,32 @@ def test_the_server_enters_its_database_without_a_password(in_server: Inside) ->
 
 
 @pytest.mark.parametrize("user", ["prefect-worker-default", "prefect-server", "postgres"])
-def test_a_flow_cannot_enter_the_database(in_worker: Inside, user: str) -> None:
-    refused = in_worker(DATABASE + " --username %s", SOCKETS, user)
+def test_the_user_of_a_pool_cannot_enter_the_database(host: Host, user: str) -> None:
+    refused = host.run("runuser -u prefect-worker-default -- " + DATABASE + " --username %s", SOCKETS, user)
     assert refused.rc == 2
     assert "no pg_hba.conf entry" in refused.stderr or "Peer authentication failed" in refused.stderr
+
+
+@pytest.mark.parametrize("path", ["/run/postgresql", "/run/dbus", "/run/systemd/private"])
+def test_a_flow_cannot_reach_what_other_units_listen_on(in_worker: Inside, path: str) -> None:
+    assert in_worker("ls --directory %s", path).rc == 0
+    assert in_worker("sh -c 'ls %s/* || cat <>%s'", path, path).rc != 0
+
+
+@pytest.mark.parametrize("folder", ["/dev/shm", "/dev/mqueue"])  # noqa: S108, the place is what is tested
+def test_a_flow_shares_no_memory_and_no_queues(host: Host, in_worker: Inside, folder: str) -> None:
+    assert in_worker("touch %s/written-by-a-flow", folder).rc == 0
+    assert not host.file(f"{folder}/written-by-a-flow").exists
+    assert in_worker("rm %s/written-by-a-flow", folder).rc == 0
+
+
+def test_a_flow_shares_no_locks(in_worker: Inside) -> None:
+    assert in_worker("touch /run/lock/written").rc != 0
+
+
+def test_a_flow_gets_no_credentials_of_the_machine(host: Host) -> None:
+    denied = host.check_output("systemctl show --property IPAddressDeny --value prefect-worker@default")
+    assert denied.split() == ["169.254.169.254/32", "fd00:ec2::254/128"]
 
 
 def test_nobody_enters_the_database_over_tcp(host: Host) -> None:
