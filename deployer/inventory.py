@@ -1,6 +1,7 @@
 """What the inventory of an environment knows: the pools that workers serve, and the values of blocks."""
 
 import json
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -46,11 +47,17 @@ class Inventory:
 
 
 def read(file: str | None) -> Inventory | None:
-    """Ansible's `platform_inventory`, an object with work_pools, secrets and notifications, in a JSON file."""
+    """`platform_inventory`, an object with work_pools, secrets and notifications, as Ansible's debug prints it as JSON.
+
+    Raises DeployError, also for the error that Ansible prints in its place when a variable is undefined.
+    """
     if file is None:
         return None
     try:
-        given = json.loads(Path(file).read_text(encoding="utf-8"))["platform_inventory"]
+        message = json.loads(Path(file).read_text(encoding="utf-8"))["msg"]
+        if isinstance(message, str):
+            raise DeployError(_unreadable(message))
+        given = message["platform_inventory"]
     except (OSError, ValueError, LookupError, TypeError) as error:
         # a JSONDecodeError would show the text, which holds secrets
         said = error.strerror if isinstance(error, OSError) else "it is not JSON with a platform_inventory"
@@ -63,6 +70,13 @@ def read(file: str | None) -> Inventory | None:
     return Inventory(
         given.get("work_pools") or [], {SecretBlocks.title: secrets, NotificationBlocks.title: notifications}
     )
+
+
+def _unreadable(message: str) -> str:
+    # Only the names of variables are shown: other errors of Ansible may quote a value.
+    undefined = re.search(r"'\w+' is undefined", message)
+    reason = undefined[0] if undefined else "a template of it fails"
+    return f"the inventory cannot be read: {reason}: correct it in group_vars/all, what is secret in the vault"
 
 
 def _named(blocks: Any, kind: str, types: Any) -> None:

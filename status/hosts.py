@@ -33,8 +33,8 @@ def tell(report: Report, host: str, seen: dict[str, Any] | None) -> None:
         told = line.removeprefix("PROBLEM: ")
         report.line(told, f"{told} on {host}: docs/backup.md" if told != line else None)
     if seen["releases"]:
-        *before, last = seen["releases"]
-        report.line(f"{'release':34} {last}; kept before it: {', '.join(reversed(before)) or 'none'}")
+        last, *before = seen["releases"]
+        report.line(f"{'release':34} {last}; deployed before it: {', '.join(before) or 'none'}")
 
 
 def units(shown: str) -> Iterator[dict[str, str]]:

@@ -201,6 +201,7 @@ def test_rollback_goes_to_any_kept_release_and_leaves_runs_alone(
     until(lambda: client.read_flow_run(run.id).state.is_running(), within=60, what=f"{run.name} runs")
     make("rollback")
     assert release("northwind/daily") == before
+    assert re.search(rf"^ +release +{before}; deployed before it: {after}", make("status"), re.MULTILINE)
     assert client.read_flow_run(run.id).state.is_running()
 
     make("rollback", f"RELEASE={after}")

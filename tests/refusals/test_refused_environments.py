@@ -35,6 +35,27 @@ def test_a_value_that_is_missing_in_the_vault(environment: Environment) -> None:
     answer.changed_nothing_on(HOST)
 
 
+@pytest.mark.parametrize("goal", ["provision", "plan"])
+def test_a_value_of_a_flow_that_is_missing_in_the_vault(environment: Environment, goal: str) -> None:
+    del environment.secrets["vault_snowflake_private_key"]
+    environment.make(goal).tells("'vault_snowflake_private_key' is undefined", "in the vault")
+
+
+def test_a_variable_that_no_role_knows(environment: Environment) -> None:
+    environment.variables["prefect_server_retention_day"] = 7
+    answer = environment.make("provision")
+    answer.tells(HOST, "prefect_server_retention_day", "did you mean prefect_server_retention_days?")
+    answer.changed_nothing_on(HOST)
+
+
+@pytest.mark.parametrize("password", ["short", "pässwörter-der-welt", "sixteen letters and blanks"])
+def test_a_password_that_http_cannot_carry_or_that_is_short(environment: Environment, password: str) -> None:
+    environment.secrets["vault_prefect_server_password"] = password
+    answer = environment.make("provision")
+    answer.tells(HOST, "prefect_server_password must have at least 16 characters", "vault")
+    answer.changed_nothing_on(HOST)
+
+
 def test_a_domain_that_resolves_to_nothing(environment: Environment) -> None:
     environment.variables["proxy_domain"] = "nowhere.invalid"
     answer = environment.make("provision")

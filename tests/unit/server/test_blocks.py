@@ -19,7 +19,7 @@ def secrets(settings, shop: str, flows: Path, run, tmp_path: Path):
         text = (
             given
             if isinstance(given, str)
-            else json.dumps({"platform_inventory": {"work_pools": [shop], "secrets": given}})
+            else json.dumps({"msg": {"platform_inventory": {"work_pools": [shop], "secrets": given}}})
         )
         (tmp_path / "secrets.json").write_text(text)
         return run("apply", "--release", "r1", "--inventory", str(tmp_path / "secrets.json"))
@@ -60,6 +60,11 @@ def test_a_target_that_shares_a_server_leaves_its_blocks_alone(secrets, flows: P
     [
         ('{"a": "swordfish"', "it is not JSON"),
         ('["swordfish"]', "it is not JSON with a platform_inventory"),
+        (
+            '{"msg": "Task failed: \'vault_x\' is undefined"}',
+            "'vault_x' is undefined: correct",
+        ),
+        ('{"msg": "Task failed: could not convert string to float: swordfish"}', "a template of it fails: correct"),
         (["swordfish"], "must be an object of names and values"),
         ({"good": "swordfish", "Bad_Name": "swordfish"}, "'Bad_Name' cannot name a secret"),
         ({"good": "swordfish", "list": ["swordfish"]}, "the value of the secret 'list' must be a text or an object"),
@@ -93,7 +98,7 @@ def test_secrets_that_are_none_are_refused_unseen(secrets, given: object, said: 
 def test_an_address_that_is_none_is_refused_unseen(run, shop: str, flows: Path, address: str, command: str) -> None:
     file = flows.parent / "inventory.json"
     given = {"work_pools": [shop], "notifications": {"fine": "json://localhost/", "broken": address}}
-    file.write_text(json.dumps({"platform_inventory": given}))
+    file.write_text(json.dumps({"msg": {"platform_inventory": given}}))
     with log_of("apprise") as said:
         code, lines, errors = run(command, "--release", "r1", "--inventory", str(file))
     assert (code, lines) == (1, [])
@@ -109,7 +114,7 @@ def test_what_apprise_says_of_a_good_address_is_not_heard(run, shop: str, flows:
     file = flows.parent / "inventory.json"
     address = "json://localhost/?overflow=swordfish"
     given = {"work_pools": [shop], "notifications": {f"{shop}-ops": address}}
-    file.write_text(json.dumps({"platform_inventory": given}))
+    file.write_text(json.dumps({"msg": {"platform_inventory": given}}))
     with log_of("apprise") as said:
         code, lines, errors = run("apply", "--release", "r1", "--inventory", str(file))
     assert (code, errors, said) == (0, [], [])

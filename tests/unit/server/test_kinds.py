@@ -38,7 +38,7 @@ def resources(shop: str, flows: Path, tmp_path: Path) -> str:
     """One of each kind; gives the options that bring the values from the vault."""
     (flows / "resources.yml").write_text(RESOURCES % {"pool": shop, "variable": shop.replace("-", "_")})
     inventory = {"work_pools": [shop], "notifications": {f"{shop}-ops": "json://localhost/swordfish"}}
-    (tmp_path / "inventory.json").write_text(json.dumps({"platform_inventory": inventory}))
+    (tmp_path / "inventory.json").write_text(json.dumps({"msg": {"platform_inventory": inventory}}))
     return f"--inventory={tmp_path / 'inventory.json'}"
 
 
@@ -122,7 +122,7 @@ def test_what_carries_a_mark_is_deleted_when_it_is_declared_no_more(
 
 def test_a_block_without_a_value_is_refused_before_anything_is_registered(apply, shop: str, resources: str) -> None:
     inventory = Path(resources.partition("=")[2])
-    inventory.write_text(json.dumps({"platform_inventory": {"work_pools": [shop]}}))
+    inventory.write_text(json.dumps({"msg": {"platform_inventory": {"work_pools": [shop]}}}))
     assert apply("r1", resources) == (
         1,
         [],

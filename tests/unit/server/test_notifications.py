@@ -60,7 +60,7 @@ def tell(run, shop: str, flows: Path):
     def call(address: str) -> None:
         file = flows.parent / "inventory.json"
         given = {"work_pools": [shop], "notifications": {f"{shop}-ops": address}}
-        file.write_text(json.dumps({"platform_inventory": given}))
+        file.write_text(json.dumps({"msg": {"platform_inventory": given}}))
         assert run("apply", "--release", "r1", "--inventory", str(file))[0] == 0
         document = ask("read_block_document_by_name", f"{shop}-ops", "slack-webhook", include_secrets=True)
         block = Block._from_block_document(document)
