@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ansible.playbook.block import Block
 from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as Default
@@ -13,6 +15,10 @@ short_description: One line for what changed, one line for what failed
 description: Ansible's default output without what is unchanged or skipped, and with failures cut down to their message.
 extends_documentation_fragment: [default_callback, result_format_callback]
 """
+
+
+# What Ansible and Mitogen say
+SUDO_PASSWORD = re.compile(r"missing sudo password|sudo.*password is (required|incorrect)", re.IGNORECASE)
 
 
 class CallbackModule(Default):
@@ -58,10 +64,13 @@ class CallbackModule(Default):
         self._failure(result, "failed")
 
     def v2_runner_on_unreachable(self, result) -> None:
+        message = str(result.result.get("msg"))
         hint = "correct ansible_host, ansible_port or ansible_user in the inventory"
-        if "host key" in str(result.result.get("msg")):
+        if SUDO_PASSWORD.search(message):
+            hint = ""  # _failure gives it
+        elif "host key" in message:
             hint = "sign in by ssh once to accept its key; if the key has changed, ssh-keygen -R forgets the old one"
-        self._failure(result, "unreachable", f" ({hint})")
+        self._failure(result, "unreachable", f" ({hint})" if hint else "")
 
     def _failure(self, result, what: str, hint: str = "") -> None:
         if _is_rescued(result.task):
@@ -77,6 +86,8 @@ class CallbackModule(Default):
                 break
         if len(message) > 1200:  # a build log: its end tells
             message = f"{message[:200]} ... {message[-1000:]}"
+        if SUDO_PASSWORD.search(message):
+            hint = " (put the password that sudo asks for into the vault, as ansible_become_password)"
         where = f"{result.host.get_name()}: {result.task.get_name().strip()}"
         self._display.display(f"{what}: {where}: {message}{hint}", "red", stderr=True)
 
