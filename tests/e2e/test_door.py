@@ -1,10 +1,15 @@
 """The one door: HTTPS, with a certificate that clients check, and a password."""
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
 import certifi
 import pytest
 import requests
-from lab import Site
+from lab import Site, notifications
 from pydantic import SecretStr
+from testinfra.host import Host
+from waiting import until
 
 LOCKED = ["/api/admin/version", "/api/admin/settings", "/api/flows/filter", "/api/metrics"]
 
@@ -52,6 +57,29 @@ def test_a_redirect_of_the_server_stays_on_the_site(site: Site, login: SecretStr
     )
     assert answer.status_code == 307
     assert answer.headers["Location"] == "/api/flows/filter"
+
+
+@pytest.fixture
+def alarm(host: Host, forget: Callable[[str], None]) -> Iterator[str]:
+    """The unit that looks for guessed logins. Its timer rests afterwards: what the test did stays in the journal."""
+    host.check_output("systemctl stop wrong-logins.timer")
+    yield "wrong-logins.service"
+    forget("wrong-logins.service")
+
+
+def test_guessing_is_slowed_down_and_told(site: Site, login: SecretStr, host: Host, alarm: str) -> None:
+    def guess(_: int) -> int:
+        return site.get("/api/admin/version", SecretStr("admin:wrong")).status_code
+
+    with ThreadPoolExecutor(8) as several:
+        assert set(several.map(guess, range(100))) == {401, 429}
+    assert site.get("/api/admin/version", login).status_code == 200
+    assert host.run("systemctl start %s", alarm).rc == 1
+    until(
+        lambda: any(message["title"].startswith(f"{alarm} failed on ") for message in notifications()),
+        within=60,
+        what="the notification arrives",
+    )
 
 
 def test_plain_http_leads_to_https(site: Site) -> None:

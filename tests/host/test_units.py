@@ -21,6 +21,7 @@ LOCKED_IN = [
     "prometheus-nginx-exporter",
     "prometheus-node-exporter",
     "prometheus-postgres-exporter",
+    "wrong-logins",
 ]
 EXPOSED_MOST = 2.0
 # Each starts as root and hands its work to another user, which takes rights that count.

@@ -26,6 +26,10 @@ class CallbackModule(Default):
     CALLBACK_TYPE = "stdout"
     CALLBACK_NAME = "plain"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: set[tuple[str, str]] = set()
+
     def get_option(self, option: str, hostvars: object = None) -> object:
         """Unchanged and skipped tasks are no news; the rest is as configured."""
         if option in ("display_ok_hosts", "display_skipped_hosts"):
@@ -86,6 +90,10 @@ class CallbackModule(Default):
                 break
         if len(message) > 1200:  # a build log: its end tells
             message = f"{message[:200]} ... {message[-1000:]}"
+        # What a task finds in the inventory, it finds once for each host.
+        if (result.task._uuid, message) in self._shown:
+            return
+        self._shown.add((result.task._uuid, message))
         if SUDO_PASSWORD.search(message):
             hint = " (put the password that sudo asks for into the vault, as ansible_become_password)"
         where = f"{result.host.get_name()}: {result.task.get_name().strip()}"
