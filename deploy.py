@@ -41,6 +41,8 @@ def main(arguments: list[str] | None = None, python_of: PythonOf = environment.p
                 return asyncio.run(_plan(options, _state(options, python_of)))
             case "apply":
                 asyncio.run(_apply(options, _state(options, python_of)))
+            case "ping":
+                asyncio.run(_ping())
             case "run":
                 return asyncio.run(_run(options))
             case "python":
@@ -93,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "apply", parents=[flows, environments, releases, manifests], help="do what `plan` shows, and only that"
     )
+    commands.add_parser("ping", help="see whether the server answers and lets us in")
     running = commands.add_parser("run", help="run a deployment, follow it, and show why it failed")
     running.add_argument("deployment", metavar="FLOW/DEPLOYMENT")
     running.add_argument("--parameters", type=_parameters, default={}, metavar="JSON", help="an object")
@@ -190,6 +193,11 @@ async def _apply(options: argparse.Namespace, wanted: state.State) -> None:
         plan = await make(client, wanted, options.prune)
         await apply(client, plan, lambda change: print(report.done(change), flush=True))
         print(report.table(plan))
+
+
+async def _ping() -> None:
+    async with server.connect():
+        pass
 
 
 async def _run(options: argparse.Namespace) -> int:
