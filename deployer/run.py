@@ -39,7 +39,7 @@ async def run(
 
 
 async def _follow(client: PrefectClient, started: FlowRun, tell: Callable[[str], None]) -> FlowRun:
-    # Asked again and again: Prefect's own waiting goes by events, and one that is lost makes it wait for ever.
+    # Prefect's own waiting relies on events: a lost one makes it wait for ever.
     state = None
     while True:
         flow_run = await client.read_flow_run(started.id)

@@ -90,7 +90,7 @@ class CallbackModule(Default):
                 break
         if len(message) > 1200:  # a build log: its end tells
             message = f"{message[:200]} ... {message[-1000:]}"
-        # What a task finds in the inventory, it finds once for each host.
+        # A fault of the inventory shows on every host: one line is enough.
         if (result.task._uuid, message) in self._shown:
             return
         self._shown.add((result.task._uuid, message))

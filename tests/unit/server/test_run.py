@@ -2,7 +2,6 @@
 
 import contextvars
 import threading
-import time
 
 import pytest
 from asking import ask
@@ -38,7 +37,6 @@ def end(daily: str):
             for number in range(30)
         ]
         ask("create_logs", lines)
-        time.sleep(1)  # what the run does
         ask("set_flow_run_state", run.id, state, force=True)
 
     def end(state) -> threading.Thread:
