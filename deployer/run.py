@@ -39,7 +39,7 @@ async def run(
 
 
 async def _follow(client: PrefectClient, started: FlowRun, tell: Callable[[str], None]) -> FlowRun:
-    # Prefect's own waiting relies on events: a lost one makes it wait for ever.
+    # Prefect's wait_for_flow_run relies on events alone, and never looks again if it misses the last one.
     state = None
     while True:
         flow_run = await client.read_flow_run(started.id)
