@@ -181,8 +181,8 @@ ci-vault ci-credentials:
 
 # --- the lab -------------------------------------------------------------------------------------------------------
 up: ## The lab from nothing: hosts, provision, deploy, both main flows run once
-	@$(MAKE) secrets lab-host ENV=lab
-	@$(MAKE) --jobs=3 lab-outside provision check ENV=lab
+	@$(MAKE) secrets ENV=lab
+	@$(MAKE) --jobs=4 lab-provision lab-outside check ENV=lab
 	@$(MAKE) deploy-flows ENV=lab
 	@$(MAKE) --jobs=2 up/db_dump/shop-postgres up/azure-snowflake-dbt/production-daily
 	@$(MAKE) ui ENV=lab
@@ -190,16 +190,16 @@ up: ## The lab from nothing: hosts, provision, deploy, both main flows run once
 up/%:
 	@$(MAKE) run FLOW=$* ENV=lab
 
-# The host can be provisioned while what is outside is still being built.
-lab:
-	@$(MAKE) lab-host
-	@$(MAKE) lab-outside
+lab: lab-host lab-acme lab-outside
 
-lab-host: $(vault_opens)
-	@$(playbook) compose/lab.yml
+lab-host lab-acme lab-outside: lab-base
 
-lab-outside: $(vault_opens)
-	@$(playbook) compose/outside.yml
+lab-base lab-host lab-acme lab-outside: $(vault_opens)
+	@$(playbook) compose/$(@:lab-%=%).yml
+
+# The server is provisioned while what is outside is still being built.
+lab-provision: lab-host lab-acme
+	@$(MAKE) provision
 
 ui: $(settings) ## Address and login of the UI, and the last runs
 	@$(prefect_env); $(playbook) ansible/ui.yml
@@ -284,11 +284,10 @@ test-lab: tools-browser ## The platform from nothing on its own lab, twice, and 
 	@ansible-playbook compose/engine.yml
 	@$(MAKE) down
 	@$(MAKE) secrets ENV=lab
-	@$(MAKE) lab-host ENV=lab
-	@$(MAKE) --jobs=2 lab-outside test-provision ENV=lab || $(kept)
+	@$(MAKE) --jobs=3 test-provision lab-outside ENV=lab || $(kept)
 	@{ $(MAKE) deploy-flows ENV=lab && $(MAKE) snapshot && $(MAKE) test-platform ENV=lab; } || $(kept)
 
-test-provision:
+test-provision: lab-host lab-acme
 	@cd ansible && CLONE=$(CURDIR) COLUMNS=120 molecule test --destroy=never
 
 test-lab-copies test-lab-live:
@@ -346,5 +345,5 @@ bench-deploy: $(settings) ## How long deploy.py takes for 100 projects, beside `
 	@uv pip sync --quiet --python .cache/envs/bench/bin/python --require-hashes $<
 	@touch $@
 
-.PHONY: bench bench-provision bench-deploy help lock outdated secrets provision plan-provision upgrade rollback-platform check plan deploy-flows rollback run env status logs backup restore restore-drill new-project up lab lab-host lab-outside ui down
+.PHONY: bench bench-provision bench-deploy help lock outdated secrets provision plan-provision upgrade rollback-platform check plan deploy-flows rollback run env status logs backup restore restore-drill new-project up lab lab-base lab-host lab-acme lab-outside lab-provision ui down
 .PHONY: ci-vault ci-credentials test test-everything test-without-lab test-quick tools tools-unit tools-browser lint lint-yaml lint-ansible test-flows test-unit test-lab test-provision test-platform test-live test-faults test-copies snapshot test-lab-live test-lab-copies
