@@ -15,7 +15,8 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The program, with a state folder of its own."""
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     spec = importlib.util.spec_from_file_location("restore_drill", FILE)
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
