@@ -26,10 +26,11 @@ def main(folder: Path) -> None:
         title("Failed outside of pytest")
         print(*(line[:1500] for line in outside[-LINES:]), sep="\n")
     not_run = Counter((case.get("classname"), skip.get("message")) for case in cases for skip in case.iter("skipped"))
-    if not_run:
+    interrupted = folder / "interrupted.txt"
+    lines = [f"{file} ({tests} tests): {reason}" for (file, reason), tests in not_run.items()]
+    if lines := lines + (interrupted.read_text().splitlines() if interrupted.exists() else []):
         title("Not run")
-    for (file, reason), tests in not_run.items():
-        print(f"{file} ({tests} tests): {reason}")
+        print(*lines, sep="\n")
     count = Counter(outcome(case) for case in cases)
     print(f"\n{count['passed']} passed, {count['failed']} failed, {count['skipped']} skipped")
 

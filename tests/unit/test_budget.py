@@ -73,6 +73,7 @@ def test_a_run_ends_with_its_failures_and_the_count(tmp_path: Path, capsys: pyte
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={tmp_path}/some.xml", tmp_path]
     subprocess.run(command, cwd=tmp_path, capture_output=True)
     (tmp_path / "output.log").write_text("TASK\nfailed: host: Install: no such package\n")
+    (tmp_path / "interrupted.txt").write_text("test_long.py: the deadline came before its end\n")
     summary.main(tmp_path)
     output = capsys.readouterr().out
     for line in (
@@ -80,6 +81,7 @@ def test_a_run_ends_with_its_failures_and_the_count(tmp_path: Path, capsys: pyte
         "=== test_some::test_worse",
         "failed: host: Install: no such package",
         "test_some (1 tests): no time",
+        "test_long.py: the deadline came before its end",
     ):
         assert line in output.splitlines()
     assert "the reason" in output

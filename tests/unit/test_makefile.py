@@ -3,9 +3,11 @@
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
+import summary
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -34,3 +36,24 @@ def test_an_environment_that_is_not_there_is_told_before_anything_is_built() -> 
     assert done.stdout.strip() == (
         "ansible/inventories/typo does not exist: cp -r ansible/inventories/example ansible/inventories/typo"
     )
+
+
+@pytest.mark.parametrize(
+    ("tests", "code", "end"),
+    [
+        ("sleep 600", 0, "Not run\ntests/faults/test_some.py: the deadline came before its end"),
+        ("true", 0, "\n0 passed"),
+        ("exit 1", 2, "Failed outside of pytest\nmake: *** [Makefile"),
+    ],
+)
+def test_a_fault_that_is_not_over_at_the_deadline_is_interrupted_and_named(
+    tests: str, code: int, end: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    clean["TEST_DEADLINE"] = str(int(time.time()) + (1 if tests.startswith("sleep") else 600))
+    command = ["make", "test-faults-some", f"pytest=sh -c '{tests}'", f"reports={tmp_path}"]
+    with (tmp_path / "output.log").open("w") as output:
+        done = subprocess.run(command, cwd=ROOT, env=clean, stdout=output, stderr=subprocess.STDOUT, check=False)
+    assert done.returncode == code
+    summary.main(tmp_path)
+    assert end in capsys.readouterr().out
