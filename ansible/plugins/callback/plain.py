@@ -76,6 +76,11 @@ class CallbackModule(Default):
             hint = "sign in by ssh once to accept its key; if the key has changed, ssh-keygen -R forgets the old one"
         self._failure(result, "unreachable", f" ({hint})" if hint else "")
 
+    def v2_runner_retry(self, result) -> None:
+        """A task that waits says so once."""
+        if result.result["attempts"] == 1:
+            self._display.display(f"waiting: {result.host.get_name()}: {result.task.get_name().strip()}")
+
     def _failure(self, result, what: str, hint: str = "") -> None:
         if _is_rescued(result.task):
             return
