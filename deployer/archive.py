@@ -5,7 +5,40 @@ import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from deployer.errors import DeployError, one_line
+from deployer.errors import DeployError, Problem, one_line
+
+# Files of settings that are no settings yet
+EXAMPLES = (".env.example", ".env.sample", ".env.template")
+
+
+def check_files(flows: Path) -> list[Problem]:
+    """What no release may hold: secrets in plain text, and what is another file on the workers than here."""
+    try:
+        names = _git(flows, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ".")
+    except DeployError:  # nothing can be packed here: the name of a release says so
+        return []
+    files = {name: flows / name for name in names.split("\0")[:-1] if os.path.lexists(flows / name)}
+    return [
+        Problem(f"{flows.name}/{one_line(name)}", 1, "", reason)
+        for name, file in files.items()
+        if (reason := _wrong(file))
+    ]
+
+
+def _wrong(file: Path) -> str | None:
+    if file.name.startswith(".env") and file.name not in EXAMPLES:
+        return "holds secrets, and would be on every worker: move them into the vault, and name the file in .gitignore"
+    if file.name in ("vault.yml", "vault.yaml") and not file.read_bytes().startswith(b"$ANSIBLE_VAULT"):
+        return "is a vault in plain text: ansible-vault encrypt it, and move it out of flows/"
+    if any(sign in file.name for sign in "\n\r"):
+        return "has a line break in its name: rename it"
+    if file.is_symlink():
+        return "is a link, which leads elsewhere on a worker: put the file itself there"
+    if file.is_dir():
+        return (
+            "is a repository of its own, which a release leaves out: copy its files, or install it by requirements.in"
+        )
+    return None
 
 
 def release_id(flows: Path, allow_dirty: bool) -> str:

@@ -12,6 +12,7 @@ from prefect.utilities.schema_tools import hydrate, validate
 from prefect.utilities.schema_tools.hydration import Placeholder
 from prefect.utilities.templating import find_placeholders
 
+from deployer.archive import check_files
 from deployer.declaration import Declaration, declarations
 from deployer.document import Document, Location
 from deployer.environment import check_lock
@@ -82,6 +83,7 @@ def check(flows: Path, target: str | None, inventory: Inventory | None, python_o
     for each in projects:
         problems += each.problems + each.document.problems
     problems += resources.document.problems + targets.document.problems
+    problems += check_files(flows)
     return Checked(deployments, resources, targets, sorted(problems))
 
 

@@ -5,7 +5,7 @@ import tarfile
 
 import pytest
 
-from deployer.archive import pack, release_id
+from deployer.archive import check_files, pack, release_id
 from deployer.errors import DeployError
 
 
@@ -70,3 +70,26 @@ def test_outside_a_clone_one_line_says_so(tmp_path):
     with pytest.raises(DeployError, match="a release is named after a commit") as error:
         release_id(tmp_path / "flows", allow_dirty=False)
     assert "\n" not in str(error.value)
+
+
+def test_what_no_release_may_hold_is_named(flows):
+    (flows / "shop" / ".env").write_text("PASSWORD=x\n")
+    (flows / "shop" / ".env.example").write_text("PASSWORD=\n")
+    (flows / "shop" / "vault.yml").write_text("password: x\n")
+    (flows / "vault.yaml").write_text("$ANSIBLE_VAULT;1.1;AES256\n")
+    (flows / "shop" / "two\nlines.py").write_text("")
+    (flows / "shop" / "link.py").symlink_to("flow.py")
+    subprocess.run(["git", "init", "-q", flows / "shop" / "library"], check=True)
+    (flows / "shop" / "library" / "code.py").write_text("")
+    assert {(problem.file, problem.message.split(",")[0].split(":")[0]) for problem in check_files(flows)} == {
+        ("flows/shop/.env", "holds secrets"),
+        ("flows/shop/vault.yml", "is a vault in plain text"),
+        ("flows/shop/two lines.py", "has a line break in its name"),
+        ("flows/shop/link.py", "is a link"),
+        ("flows/shop/library/", "is a repository of its own"),
+    }
+
+
+def test_a_folder_without_a_repository_is_for_the_name_of_the_release_to_refuse(tmp_path):
+    (tmp_path / ".env").write_text("PASSWORD=x\n")
+    assert check_files(tmp_path) == []
