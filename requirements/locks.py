@@ -4,6 +4,7 @@ They are resolved in a scratch folder, so that a lock changes only when all of t
 """
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -29,6 +30,9 @@ SOURCES = (
 )
 COMPILE = ("pip", "compile", "--quiet", "--upgrade", "--universal", "--no-header", "--python-version", "3.11")
 NONE = "-"
+# A release that was stolen or is broken is mostly noticed within days; uv reads this setting.
+AGE = "UV_EXCLUDE_NEWER"
+os.environ.setdefault(AGE, "1 week")
 
 # A package may have several versions in a universal lock, such as an older one for an older Python
 Pins = Mapping[str, tuple[str, ...]]
@@ -52,14 +56,20 @@ def main() -> int:
     """Do what the command line says and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=("lock", "outdated"))
+    parser.add_argument("--project", help="only the locks of flows/<project>")
     parser.add_argument("--root", type=Path, default=ROOT, metavar="DIR")
     options = parser.parse_args()
     try:
-        locks = resolve(options.root)
+        sources = sources_of(options.root, options.project)
+        if not sources:
+            print(f"flows/{options.project} has no requirements.in: correct PROJECT=, or write one", file=sys.stderr)
+            return 1
+        locks = resolve(options.root, sources)
         (lock if options.command == "lock" else outdated)(options.root, locks)
     except subprocess.CalledProcessError as error:
         print(f"uv could not resolve {error.cmd[-1]}, for the reason above: no lock has changed", file=sys.stderr)
         return 1
+    print(f"Releases younger than {os.environ[AGE]} are left out ({AGE}=… says otherwise).")
     return 0
 
 
@@ -90,9 +100,14 @@ def outdated(root: Path, locks: Mapping[Path, str]) -> None:
         print("Every package is the latest.")
 
 
-def resolve(root: Path) -> dict[Path, str]:
-    """The text of every lock by its path below `root`, resolved anew; raises CalledProcessError."""
-    sources = [path.relative_to(root) for pattern in SOURCES for path in sorted(root.glob(pattern))]
+def sources_of(root: Path, project: str | None) -> list[Path]:
+    """The `.in` files below `root`, or those of a project under `flows/`."""
+    patterns = [f"flows/{project}/requirements{part}.in" for part in ("", "-dev")] if project else SOURCES
+    return [path.relative_to(root) for pattern in patterns for path in sorted(root.glob(pattern))]
+
+
+def resolve(root: Path, sources: Iterable[Path]) -> dict[Path, str]:
+    """The text of the lock of each source by its path below `root`, resolved anew; raises CalledProcessError."""
     cache = root / ".cache"
     cache.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="locks-", dir=cache) as scratch:

@@ -50,12 +50,14 @@ def clone(tmp_path: Path) -> Path:
 def run(clone: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[[str], list[str]]:
     """Runs a command that works; gives the lines it printed, with one space between columns."""
 
-    def run(command: str) -> list[str]:
-        monkeypatch.setattr("sys.argv", ["locks", command, "--root", str(clone)])
+    def run(command: str, *options: str) -> list[str]:
+        monkeypatch.setattr("sys.argv", ["locks", command, *options, "--root", str(clone)])
         code = locks.main()
         output, errors = capfd.readouterr()
         assert code == 0, errors
-        return [re.sub(r" +", " ", line).strip() for line in output.splitlines()]
+        *lines, age = [re.sub(r" +", " ", line).strip() for line in output.splitlines()]
+        assert age == "Releases younger than 1 week are left out (UV_EXCLUDE_NEWER=… says otherwise)."
+        return lines
 
     return run
 
@@ -87,6 +89,17 @@ def test_a_lock_may_hold_several_versions_of_a_package(release: Release, run) ->
     release("shop", "2.1", python=">=3.12")
     assert "shop 1.0, 2.0 1.0, 2.1 2.1" in run("outdated")
     assert "shop 1.0, 2.0 1.0, 2.1" in run("lock")
+
+
+def test_a_project_is_locked_alone(release: Release, clone: Path, run) -> None:
+    release("shop", "1.0")
+    for name in ("sales", "stock"):
+        (clone / "flows" / name).mkdir(parents=True)
+        (clone / "flows" / name / "requirements.in").write_text("shop\n")
+    assert run("lock", "--project=sales")[0] == "flows/sales/requirements.txt"
+    assert [str(path.relative_to(clone)) for path in clone.rglob("*.txt")] == ["flows/sales/requirements.txt"]
+    with pytest.raises(AssertionError, match=r"flows/sails has no requirements\.in: correct PROJECT="):
+        run("lock", "--project=sails")
 
 
 def test_what_goes_back_stands_out(release: Release, run) -> None:
