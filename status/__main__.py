@@ -15,8 +15,12 @@ URL, LOGIN, CA = (os.environ[f"PREFECT_API_{name}"] for name in ("URL", "AUTH_ST
 
 report = Report()
 print(f"{URL.removesuffix('/api')}  {NOW:%Y-%m-%d %H:%M} UTC")
-for name, seen in json.loads(Path(sys.argv[1]).read_text()).items():
-    hosts.tell(report, name, seen)
+seen_file = Path(sys.argv[1])
+if seen_file.exists():
+    for name, seen in json.loads(seen_file.read_text()).items():
+        hosts.tell(report, name, seen)
+else:
+    report.line("Ansible could not look", "Ansible could not look at the hosts: make provision ENV=… says why")
 report.title("Platform")
 certificate.tell(report, URL, CA)
 server.tell(report, URL, LOGIN, CA)

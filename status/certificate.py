@@ -19,7 +19,7 @@ def tell(report: Report, url: str, ca: str) -> None:
     context = ssl.create_default_context(cafile=ca)
     try:
         with (
-            create_connection((site.hostname, site.port or 443), 10) as plain,
+            create_connection((site.hostname, site.port or 443), 5) as plain,
             context.wrap_socket(plain, server_hostname=site.hostname) as connection,
         ):
             found = connection.getpeercert()

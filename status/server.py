@@ -15,7 +15,7 @@ def tell(report: Report, url: str, login: str, ca: str) -> None:
     """Ask the server; that it does not answer is told too."""
     context = ssl.create_default_context(cafile=ca)
     try:
-        with httpx.Client(base_url=url, auth=tuple(login.split(":", 1)), verify=context, timeout=30) as api:
+        with httpx.Client(base_url=url, auth=tuple(login.split(":", 1)), verify=context, timeout=5) as api:
             report.line(
                 f"Server: Prefect {_answer(api.get('/admin/version'))}, {_answer(api.get('/ready'))['message']}"
             )

@@ -115,6 +115,12 @@ def test_what_cannot_be_looked_at_is_wrong(
     assert look() == ([problem], True)
 
 
+def test_what_hangs_is_wrong(tmp_path: Path, report: ModuleType, look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "psql").write_text("#!/bin/sh\nexec sleep 60\n")
+    monkeypatch.setattr(report, "PATIENCE_SECONDS", 1)
+    assert look() == (["archive: psql has not answered for 1 s"], True)
+
+
 def drilled(path: Path, days: float, passed: bool) -> None:
     """Keeps how a drill ended so long ago."""
     then = time.time() - days * 24 * HOUR

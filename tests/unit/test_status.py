@@ -1,6 +1,10 @@
 """What `make status` makes of what it saw."""
 
+import os
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +35,7 @@ SEEN = {
     ],
     "backups": [f"repository 1: last backup 3 hours ago{', and more to say' * 5}", "PROBLEM: archive: nothing yet"],
     "upgrade": False,
+    "held": False,
     "releases": ["c3", "b2", "a1"],
 }
 
@@ -79,3 +84,18 @@ def test_ages(ago: int, text: str) -> None:
 @pytest.mark.parametrize(("number", "text"), [("0", "0B"), ("2048", "2K"), ("[not set]", "-"), (str(2**64 - 1), "-")])
 def test_sizes(number: str, text: str) -> None:
     assert size(number) == text
+
+
+def test_what_ansible_could_not_look_at_is_no_earlier_look(tmp_path: Path) -> None:
+    nobody = {
+        "URL": "http://127.0.0.1:9/api",
+        "AUTH_STRING": "a:b",
+        "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
+    }
+    environment = os.environ | {f"PREFECT_API_{name}": value for name, value in nobody.items()}
+    command = [sys.executable, "-m", "status", tmp_path / "status.json"]
+    done = subprocess.run(
+        command, cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "Ansible could not look at the hosts: make provision" in done.stdout

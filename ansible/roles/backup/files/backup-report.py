@@ -2,7 +2,8 @@
 """Tells how the backups are, in lines for people; fails if one is missing, too old or broken, or if changes pile up.
 
 A failed drill is shown, and has told of itself; one that has not run for too long is a failure. Run as postgres.
-MAX_AGE_HOURS says how old the last backup may be, DRILL_MAX_AGE_DAYS how old the last drill.
+MAX_AGE_HOURS says how old the last backup may be, DRILL_MAX_AGE_DAYS how old the last drill, PATIENCE_SECONDS how long
+a repository or the database may take to answer.
 """
 
 import json
@@ -15,6 +16,7 @@ from pathlib import Path
 
 MAX_AGE_HOURS = float(os.environ.get("MAX_AGE_HOURS", "48"))
 DRILL_MAX_AGE_DAYS = float(os.environ.get("DRILL_MAX_AGE_DAYS", "16"))
+PATIENCE_SECONDS = float(os.environ.get("PATIENCE_SECONDS", "120"))
 DRILL = Path("/var/lib/pgbackrest-drill/last.json")
 ARCHIVER = """
 SELECT coalesce(extract(epoch FROM now() - last_archived_time)::bigint, -1),
@@ -28,7 +30,7 @@ AWAY = 99
 
 def output(*command: str) -> str:
     """What a command prints."""
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_SECONDS).stdout
 
 
 def age(seconds: float) -> str:
@@ -102,6 +104,8 @@ def looked_at() -> Iterator[str]:
             yield from part()
         except subprocess.CalledProcessError as error:
             yield f"{PROBLEM}{part.__name__}: {' '.join((error.stderr or error.stdout).split())}"
+        except subprocess.TimeoutExpired as error:
+            yield f"{PROBLEM}{part.__name__}: {error.cmd[0]} has not answered for {PATIENCE_SECONDS:.0f} s"
 
 
 def main() -> bool:
