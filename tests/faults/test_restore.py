@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import VariableCreate
-from prefect.states import AwaitingRetry, Completed, Running
-from restoring import TAG, add_runs, command, interrupt, make, moment, refused, runs
+from prefect.states import AwaitingRetry, Completed, Running, Scheduled
+from restoring import TAG, add_runs, command, failed, interrupt, make, moment, refused, runs
 from testinfra.host import Host
 from waiting import until
 
@@ -58,9 +58,13 @@ def test_exactly_the_runs_up_to_the_moment_are_there(client: SyncPrefectClient, 
     under_way = add_runs(client, 50, Running())
     # With it, one more than the server ends at a time.
     under_way += add_runs(client, 1, AwaitingRetry(scheduled_time=datetime.now(UTC) + timedelta(days=1)))
+    deployment = client.read_deployment_by_name(DUMP).id
+    soon = Scheduled(scheduled_time=datetime.now(UTC) + timedelta(seconds=20))
+    due = client.create_flow_run_from_deployment(deployment, tags=[TAG], state=soon).id
     before = runs(client)
     then = moment()
     add_runs(client, 48, Completed())
+    until(lambda: client.read_flow_run(due).state.is_completed(), within=180, what="what is due runs")
     real_run(client)
     real_run(client)
     client.set_flow_run_state(under_way[0].id, Completed(), force=True)
@@ -78,8 +82,17 @@ def test_exactly_the_runs_up_to_the_moment_are_there(client: SyncPrefectClient, 
     assert f"Restored: {then}." in said
     # The process of what was under way is gone with the moment it belonged to.
     assert runs(client) == before | {str(run.id): "CRASHED" for run in under_way}
+    messages = {client.read_flow_run(run.id).state.message for run in under_way}
+    assert messages == {"Was under way at the moment that was restored."}
+    # What has run since then would run again.
+    assert f"({DUMP}: 1)" in said
+    assert "make resume" in failed("status")
+    assert client.read_flow_run(due).run_count == 0
+    make("resume", "CANCEL=1")
+    assert client.read_flow_run(due).state.is_cancelled()
     real_run(client)
     healthy(host)
+    make("status")
 
 
 def test_a_restore_that_was_interrupted_goes_on(client: SyncPrefectClient, host: Host) -> None:
@@ -89,7 +102,7 @@ def test_a_restore_that_was_interrupted_goes_on(client: SyncPrefectClient, host:
     until(lambda: host.run(ANSWERS).rc != 0, within=300, what="PostgreSQL is stopped")
     interrupt(restore)
 
-    make("restore")
+    make("restore", "START=1")
 
     assert runs(client) == before
     real_run(client)
