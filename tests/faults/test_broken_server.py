@@ -9,8 +9,9 @@ import docker
 import pytest
 import requests
 from breaking import SERVER, began, main_pid, restarted
-from lab import Site
+from lab import Site, notifications
 from load import Load
+from restoring import failed
 from testinfra.host import Host
 from waiting import until
 
@@ -25,6 +26,27 @@ def test_the_server_is_killed(host: Host, load: Load, ended, healthy, recovered,
         restarted(host, SERVER, before)
         figures["served again after s"] = round(time.monotonic() - moment, 1)
         figures["a new run completed after s"] = recovered()
+    healthy()
+    states = figures["states"] = ended()
+    assert set(states) == {"Completed"}
+
+
+def test_the_server_hangs(host: Host, load: Load, ended, healthy, recovered, forget, figures) -> None:
+    forget(f"{SERVER}.service")  # further failures within an hour are no news
+    with load.steady():
+        going = load.trigger(seconds=30)
+        began(load, going)
+        before = main_pid(host, SERVER)
+        moment = time.monotonic()
+        host.check_output("kill -STOP %s", before)
+        asked = time.monotonic()
+        assert "does not answer as it should" in failed("status")
+        figures["status answered after s"] = round(time.monotonic() - asked, 1)
+        restarted(host, SERVER, before)
+        figures["served again after s"] = round(time.monotonic() - moment, 1)
+        figures["a new run completed after s"] = recovered()
+    told = [notification["message"] for notification in notifications()]
+    assert [message for message in told if message.startswith("Result: watchdog")], "nobody was told"
     healthy()
     states = figures["states"] = ended()
     assert set(states) == {"Completed"}
