@@ -12,7 +12,7 @@ export LAB_PORT_OFFSET ?= 0
 export LAB_DIR = $(CURDIR)/.lab/$(LAB_NAME)
 
 # What you type reaches the programs by the environment, letter by letter: neither make nor a shell reads it.
-$(foreach name,FLOW HOST LIMIT NAME PARAMS RELEASE TAGS TEMPLATE TIME TYPE UNIT,$(eval override export $(name) := $$(value $(name))))
+$(foreach name,FLOW HOST LIMIT NAME OFF ON PARAMS PROJECT REASON RELEASE TAGS TEMPLATE TIME TYPE UNIT,$(eval override export $(name) := $$(value $(name))))
 
 # All that is downloaded or made stays in the clone.
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
@@ -58,8 +58,8 @@ help: ## This list
 	@ln -sfn "$$(.venv/bin/python -c 'import ansible_mitogen; print(ansible_mitogen.__path__[0])')/plugins/strategy" .venv/strategy
 	@touch $@
 
-lock: .venv/.complete ## Resolve every requirements.in again into its hashed lock, and tell what moved
-	@python -m requirements.locks lock
+lock: .venv/.complete ## Resolve every requirements.in again into its hashed lock, and tell what moved: [PROJECT=sales]
+	@python -m requirements.locks lock $${PROJECT:+--project="$$PROJECT"}
 
 outdated: .venv/.complete ## What `make lock` would move, and what a limit keeps from its latest release
 	@python -m requirements.locks outdated
@@ -130,18 +130,28 @@ $(settings): $(vault_opens) ansible/env.yml ansible/group_vars/all.yml $(shell f
 	@$(playbook) ansible/env.yml >/dev/null
 
 status: $(settings) ## Units, disks, backups and runs on one screen; fails if something needs you
-	@mkdir -p $(STATE_DIR); $(prefect_env); $(playbook) ansible/status.yml >/dev/null 2>&1 || true; \
+	@mkdir -p $(STATE_DIR); rm -f $(STATE_DIR)/status.json; $(prefect_env); ANSIBLE_TIMEOUT=4 $(playbook) ansible/status.yml >/dev/null 2>&1 || true; \
 	  python -m status $(STATE_DIR)/status.json
 
 logs: $(vault_opens) ## The journal of a unit: UNIT=prefect-server [HOST=host]
 	@[[ "$$UNIT" =~ ^[[:alnum:]@.:_-]+$$ ]] || { echo "Say which: make logs UNIT=prefect-server (or prefect-worker@default, nginx, ...)"; exit 1; }
 	@ansible "$${HOST:-all}" $(ansible_options) -b -a "journalctl --no-pager --lines 200 --unit $$UNIT" | sed -E 's/^(\S+) \| CHANGED \| rc=0 >>$$/--- \1/'
 
+maintenance: $(vault_opens) ## Hold the server back while runs wait, ON=1 [REASON=text], until OFF=1
+	@test "$${ON:+on}$${OFF:+off}" = on -o "$${ON:+on}$${OFF:+off}" = off || { echo "Say which: make maintenance ON=1 REASON='…', or OFF=1"; exit 1; }
+	@$(playbook) ansible/maintenance.yml
+
+renew-dry-run: $(vault_opens) ## Try the renewal of the certificate, without changing it
+	@$(playbook) ansible/renew_dry_run.yml
+
 backup: $(vault_opens) ## Back the database up now: [TYPE=full]
 	@$(playbook) ansible/backup.yml
 
-restore: $(vault_opens) ## The database of the last moment, or of TIME='2026-11-20 14:00:00+00': [OVERWRITE=1]
+restore: $(vault_opens) ## The database of the last moment, or of TIME='2026-11-20 14:00:00+00': [OVERWRITE=1] [START=1]
 	@$(playbook) ansible/restore.yml
+
+resume: $(vault_opens) ## Let the runs start that a restore holds: [CANCEL=1] cancels those that are due
+	@$(playbook) ansible/resume.yml
 
 restore-drill: $(vault_opens) ## Restore the last backup into a scratch cluster, check it, remove it
 	@$(playbook) ansible/restore_drill.yml
@@ -350,5 +360,11 @@ bench-deploy: $(settings) ## How long deploy.py takes for 100 projects, beside `
 	@uv pip sync --quiet --python .cache/envs/bench/bin/python --require-hashes $<
 	@touch $@
 
-.PHONY: bench bench-provision bench-deploy help lock outdated secrets provision plan-provision upgrade rollback-platform check plan deploy-flows rollback run env status logs backup restore restore-drill new-project up lab lab-base lab-host lab-acme lab-outside lab-provision ui down
-.PHONY: ci-vault ci-credentials test test-everything test-without-lab test-quick tools tools-unit tools-browser lint lint-yaml lint-ansible test-flows test-unit test-lab test-provision test-platform test-live test-faults test-copies snapshot test-lab-live test-lab-copies
+commands := bench bench-provision bench-deploy help lock outdated secrets provision plan-provision upgrade rollback-platform check plan deploy-flows rollback run env status logs maintenance renew-dry-run backup restore resume restore-drill new-project up lab lab-base lab-host lab-acme lab-outside lab-provision ui down \
+  ci-vault ci-credentials test test-everything test-without-lab test-quick tools tools-unit tools-browser lint lint-yaml lint-ansible test-flows test-unit test-lab test-provision test-platform test-live test-faults test-copies snapshot test-lab-live test-lab-copies
+.PHONY: $(commands)
+
+# Before anything is done: make would do the rest first.
+families := up/% lab-% bench-% test-flows-% test-faults-% test-live-% .%
+$(foreach goal,$(filter-out $(commands) $(families),$(MAKECMDGOALS)),$(error '$(goal)' is no command (make help lists them). \
+  A value with a blank needs quotes: TIME='2026-11-20 14:00:00+00'))

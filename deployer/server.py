@@ -1,5 +1,6 @@
 """The Prefect server that the standard settings name, and its failures in one line each."""
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -21,18 +22,51 @@ def require_url() -> str:
     return str(httpx.URL(url).copy_with(userinfo=b""))
 
 
+class HeldBack:
+    """Hears an answer that the client waits with for ever: that the server is away.
+
+    Before the log-in it ends the command; later, when something may be half done, the command says that it waits.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._told = False
+        self.logged_in = False
+
+    async def __call__(self, response: httpx.Response) -> None:
+        """Raises a DeployError."""
+        if response.headers.get("Prefect-Maintenance") != "true":
+            return
+        if not self.logged_in:
+            await response.aread()
+            raise DeployError(f"{self._url} is away: {_detail(response)} Try again when `make status` finds it well")
+        if not self._told:
+            print(f"{self._url} is away: waiting for it", file=sys.stderr, flush=True)
+        self._told = True
+
+
+def _detail(response: httpx.Response) -> str:
+    """Why the server is away, as nginx says it."""
+    try:
+        return one_line(response.json()["detail"].removeprefix("Prefect is away: "))
+    except (ValueError, LookupError, TypeError):
+        return f"{response.status_code}."
+
+
 @asynccontextmanager
 async def connect() -> AsyncIterator[PrefectClient]:
     """A client that is logged in; what fails on the server becomes a DeployError."""
     url = require_url()
+    held_back = HeldBack(url)
     try:
-        client = get_client()
+        client = get_client(httpx_settings={"event_hooks": {"response": [held_back]}})
     except OSError as error:
         path = get_current_settings().api.ssl_cert_file
         raise DeployError(f"PREFECT_API_SSL_CERT_FILE {path} cannot be read: {error.strerror or error}") from None
     try:
         async with client:
             await _log_in(client, url)
+            held_back.logged_in = True
             yield client
     except httpx.HTTPError as error:
         raise failure(error) from None

@@ -7,6 +7,7 @@ which died with it, is Crashed, or scheduled again where it had not begun. A Cra
 as a failed one has them.
 
 systemd hears that the worker is ready when it has polled for the first time, and at each try to poll that it is alive.
+The server hears by events that it is alive, and that it has stopped: flows/resources.yml tells of one that is silent.
 """
 
 import argparse
@@ -38,6 +39,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
+from prefect.events import emit_event
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 from prefect.states import AwaitingRetry, Cancelling, Crashed, Scheduled
@@ -118,6 +120,10 @@ class Worker(ProcessWorker):
             await self.__aexit__(type(error), error, error.__traceback__)
             raise
 
+    def emit(self, event: str) -> None:
+        """Tell the server what has become of this worker."""
+        emit_event(f"platform.worker.{event}", resource=self._event_resource())
+
     async def run(
         self,
         flow_run: FlowRun,
@@ -142,7 +148,7 @@ class Worker(ProcessWorker):
         return True
 
 
-async def work(worker: ProcessWorker, pool: str, drain_seconds: float) -> None:
+async def work(worker: Worker, pool: str, drain_seconds: float) -> None:
     """Poll and report until SIGTERM or SIGINT; return when nothing is in flight any more."""
     polling = Polling(worker, pool)
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
@@ -154,6 +160,7 @@ async def work(worker: ProcessWorker, pool: str, drain_seconds: float) -> None:
                 loops.cancel_scope.cancel()
             notify("STOPPING=1")
             await drain(worker, drain_seconds)
+            worker.emit("stopped")
             if in_flight(worker):  # these did not hear that they are cancelled
                 whole.cancel_scope.cancel()
 
@@ -201,9 +208,10 @@ async def every(seconds: float, call: Callable[[], Awaitable[object]]) -> None:
         await anyio.sleep(seconds)
 
 
-async def report(worker: ProcessWorker, pool: str) -> None:
+async def report(worker: Worker, pool: str) -> None:
     """Tell the server that the worker is there, and what becomes of runs that are Crashed or were never named."""
     await worker.sync_with_backend()
+    worker.emit("heartbeat")
     await retry(worker, pool)
     await take_again(worker, pool)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from lab import make
 from prefect.client.schemas.objects import FlowRun
+from testinfra.host import Host
 
 
 def test_status_is_one_screen(finished: Callable[[str], FlowRun]) -> None:
@@ -43,3 +44,21 @@ def test_env_is_what_the_stock_client_takes() -> None:
     exported = dict(re.findall(r"^export (\w+)='?([^'\n]*)'?$", make("-s", "env"), re.MULTILINE))
     assert {name: os.environ[name] for name in exported} == exported
     assert exported.keys() >= {"PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_API_SSL_CERT_FILE"}
+
+
+def test_a_renewal_of_the_certificate_can_be_tried(host: Host) -> None:
+    served = host.check_output("sh -c 'cat /etc/letsencrypt/live/*/cert.pem'")
+    assert "the certificate of prefect.localhost can be renewed" in make("renew-dry-run")
+    assert host.check_output("sh -c 'cat /etc/letsencrypt/live/*/cert.pem'") == served
+
+
+def test_a_renewal_that_would_fail_says_why(host: Host) -> None:
+    host.check_output("systemctl stop nginx")
+    try:
+        with pytest.raises(subprocess.CalledProcessError) as failure:
+            make("renew-dry-run")
+    finally:
+        host.check_output("systemctl start nginx")
+    [line] = [line for line in failure.value.stderr.splitlines() if line.startswith("failed: ")]
+    assert "The certificate of prefect.localhost cannot be renewed: " in line
+    assert "refused" in line

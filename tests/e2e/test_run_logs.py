@@ -42,6 +42,11 @@ def test_an_entry_tells_what_it_belongs_to(entries: list[dict], run: FlowRun) ->
     assert any(entry.get("PREFECT_TASK_RUN") for entry in of_the_process)
 
 
+def test_a_run_says_where_people_see_it(entries: list[dict], run: FlowRun) -> None:
+    page = f"https://prefect.localhost/runs/flow-run/{run.id}"
+    assert any(page in entry["MESSAGE"] for entry in entries)
+
+
 def test_the_worker_is_heard_too(entries: list[dict]) -> None:
     assert any(entry["LOGGER"].startswith("prefect.flow_runs.worker") for entry in entries)
 

@@ -44,4 +44,4 @@ def crashed_after(load: Load, run: UUID, moment: float) -> float:
         state = load.state(run)
         return state.timestamp.timestamp() if state and state.is_crashed() else None
 
-    return round(until(crashed, within=180, what="the run is Crashed") - moment, 1)
+    return round(until(crashed, within=400, what="the run is Crashed") - moment, 1)

@@ -58,8 +58,8 @@ def abandoned(host: Host, client: SyncPrefectClient, load: Load) -> Abandoned:
 
 def test_a_run_whose_host_is_gone(load: Load, abandoned: Abandoned, figures) -> None:
     figures["detected after s"] = crashed_after(load, abandoned.died.id, abandoned.killed)
-    assert load.state(abandoned.died.id).message == "Nothing was heard of its process for 75 seconds."
-    assert figures["detected after s"] < 110 * speed()
+    assert load.state(abandoned.died.id).message == "Nothing was heard of its process for 5 minutes."
+    assert figures["detected after s"] < 370 * speed()
 
 
 def test_a_run_that_nobody_takes_is_told(abandoned: Abandoned) -> None:

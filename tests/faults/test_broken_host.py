@@ -11,7 +11,7 @@ CUT = """
 table inet faults {
   chain out {
     type filter hook output priority filter;
-    tcp dport 4200 meta skuid "prefect-worker-default" drop
+    tcp dport 4210 meta skuid "prefect-worker-default" drop
   }
 }
 """

@@ -26,6 +26,7 @@ def free_port() -> int:
 
 # In the texts, which all processes of a run share; each process listens on ports of its own instead.
 UPSTREAM_PORTS = [4201, 4202]
+LOCAL_PORT = 4210
 ISSUED = {"__proxy_renewal": {"content": base64.b64encode(b"version = 4.0.0\n").decode()}}
 # What the roles take from the inventory, from loops and from what earlier tasks have found.
 GIVEN = {
@@ -49,6 +50,7 @@ VARIANTS = {
     "off": {"proxy_tls_mode": "off"},
     "off-without-quotes": {"proxy_tls_mode": False},
     "two-upstreams": ISSUED | {"proxy_upstream": [f"127.0.0.1:{port}" for port in UPSTREAM_PORTS]},
+    "away": ISSUED | {"proxy_upstream": ["127.0.0.1:9"]},  # which nothing listens on
     "few-sockets": ISSUED | {"proxy_sockets_per_address": 3},
     "ipv6": ISSUED | {"ipv6_addresses": ["2001:db8::1"]},
 }

@@ -18,10 +18,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from given import DOMAIN, LOGIN, UPSTREAM_PORTS, free_port
+from given import DOMAIN, LOCAL_PORT, LOGIN, UPSTREAM_PORTS, free_port
 
 # The port on which a stand-in listens, by its port in the texts
 LISTENING = {port: free_port() for port in UPSTREAM_PORTS}
+
+# Where nginx has its answers for a server that is away
+AWAY = "var/www/prefect-away"
 
 MAIN = """
 user {user};
@@ -113,11 +116,16 @@ class Proxy:
     def of(cls, folder: Path, texts: dict[str, str]) -> "Proxy":
         """Lay out the folder: ports become free ones, and paths of the host become paths below the folder."""
         site = texts["nginx/prefect-login.conf"] + texts["nginx/prefect.conf"]
-        ports = {"80": free_port(), "443": free_port()}
-        site = re.sub(r"(listen (?:\[::\]:)?)(80|443)\b", lambda found: found[1] + str(ports[found[2]]), site)
+        ports = {port: free_port() for port in ("80", "443", str(LOCAL_PORT))}
+        listen = rf"(listen (?:\[::\]:|127\.0\.0\.1:)?)({'|'.join(ports)})\b"
+        site = re.sub(listen, lambda found: found[1] + str(ports[found[2]]), site)
         for port, own in LISTENING.items():
             site = site.replace(f"127.0.0.1:{port}", f"127.0.0.1:{own}")
         site = re.sub(r"(ssl_certificate(?:_key)?|root|access_log|error_log) /", rf"\1 {folder}/", site)
+        site = site.replace(f" /{AWAY}/maintenance;", f" {folder}/{AWAY}/maintenance;")
+        (folder / AWAY).mkdir(parents=True)
+        (folder / AWAY / "away.html").write_text(texts["nginx/away.html"])
+        (folder / AWAY / "away.json").write_text('{"detail": "Prefect is away: it restarts."}')
         (folder / "site.conf").write_text(site)
         (folder / "nginx.conf").write_text(MAIN.format(folder=folder, user=pwd.getpwuid(os.getuid()).pw_name))
         (folder / "var/log/nginx").mkdir(parents=True)
@@ -174,20 +182,27 @@ class Proxy:
                 return
         raise TimeoutError("nginx did not open its port within 10 s")
 
-    def connect(self, *, tls: bool, name: str = DOMAIN) -> socket.socket:
+    def connect(self, *, tls: bool, name: str = DOMAIN, port: int | None = None) -> socket.socket:
         """A connection, over TLS one that trusts the throw-away certificate only."""
-        plain = socket.create_connection(("127.0.0.1", self.ports["443" if tls else "80"]), timeout=60)
+        plain = socket.create_connection(("127.0.0.1", self.ports[str(port or (443 if tls else 80))]), timeout=60)
         if not tls:
             return plain
         return ssl.create_default_context(cafile=self.certificate).wrap_socket(plain, server_hostname=name)
 
     def ask(
-        self, path: str, method: str = "GET", body: bytes | None = None, *, tls: bool = True, **headers: str
+        self,
+        path: str,
+        method: str = "GET",
+        body: bytes | None = None,
+        *,
+        tls: bool = True,
+        port: int | None = None,
+        **headers: str,
     ) -> Answer:
         """One request, by default with the right login. Underscores in the names of headers are hyphens."""
         headers = {"Authorization": "Basic " + base64.b64encode(LOGIN.encode()).decode()} | headers
         connection = http.client.HTTPConnection(DOMAIN)
-        connection.sock = self.connect(tls=tls)
+        connection.sock = self.connect(tls=tls, port=port)
         with contextlib.closing(connection):
             connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
             answer = connection.getresponse()

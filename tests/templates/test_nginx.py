@@ -5,15 +5,16 @@ import gzip
 import http.client
 import json
 import re
+import shutil
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from fastapi.routing import APIWebSocketRoute
-from given import DOMAIN, VARIANTS
+from given import DOMAIN, LOCAL_PORT, VARIANTS
 from prefect.server.api.server import API_ROUTERS
-from proxy import LISTENING, Proxy, upstream
+from proxy import AWAY, LISTENING, Proxy, upstream
 from waiting import until
 
 SOCKETS = [route.path for router in API_ROUTERS for route in router.routes if isinstance(route, APIWebSocketRoute)]
@@ -175,6 +176,50 @@ def test_sockets_of_prefect_pass_and_may_stay_silent(proxy: Proxy, path: str) ->
     patient = re.search(r"location ~ (\S+) {[^}]*proxy_read_timeout 1h", (proxy.folder / "site.conf").read_text())
     assert patient
     assert re.search(patient[1], path)
+
+
+LOCAL = {"tls": False, "port": LOCAL_PORT, "Host": f"127.0.0.1:{LOCAL_PORT}"}
+
+
+@pytest.mark.parametrize("door", [{}, LOCAL], ids=["public", "local"])
+def test_a_server_that_is_away_is_no_error(start: Callable[[str], Proxy], door: dict) -> None:
+    answer = start("away").ask("/api/flows/filter", "POST", **door)
+    assert answer.status == 503
+    assert answer.headers["Prefect-Maintenance"] == "true", "so Prefect's clients try again without end"
+    assert int(answer.headers["Retry-After"]) > 0
+    assert json.loads(answer.body)["detail"].startswith("Prefect is away")
+
+
+def test_browsers_get_a_page_that_comes_back_by_itself(start: Callable[[str], Proxy]) -> None:
+    answer = start("away").ask("/dashboard", Accept="text/html,application/xhtml+xml")
+    assert answer.status == 503
+    assert answer.headers["Content-Type"] == "text/html"
+    assert b'http-equiv="refresh"' in answer.body
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Strict-Transport-Security"]
+    assert answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("door", [{}, LOCAL], ids=["public", "local"])
+def test_the_server_is_held_back_while_there_is_maintenance(start: Callable[[str], Proxy], door: dict) -> None:
+    proxy = start("letsencrypt")
+    maintenance = proxy.folder / AWAY / "maintenance"
+    maintenance.mkdir()
+    (maintenance / "away.json").write_text('{"detail": "Prefect is away: the disk is changed."}')
+    try:
+        answer = proxy.ask("/api/health", **door)
+    finally:
+        shutil.rmtree(maintenance)
+    assert (answer.status, answer.headers["Prefect-Maintenance"]) == (503, "true")
+    assert b"the disk is changed" in answer.body
+    assert proxy.ask("/api/health", **door).status == 200
+
+
+def test_this_host_has_a_door_of_its_own(start: Callable[[str], Proxy]) -> None:
+    proxy = start("few-sockets")
+    assert {proxy.ask("/api/flows/filter", Authorization="Basic none", **LOCAL).status for _ in range(60)} == {200}
+    listening = re.findall(rf"listen (.*):{proxy.ports[str(LOCAL_PORT)]};", (proxy.folder / "site.conf").read_text())
+    assert listening == ["127.0.0.1"]
 
 
 @pytest.mark.parametrize("path", ["/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"])

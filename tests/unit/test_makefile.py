@@ -17,15 +17,24 @@ HOSTILE = """{"q": "it's $1 $$2 $(shell id) `id` \\d \\"x\\" #h; id & *"}"""
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_no_shell_and_no_make_reads_a_text(name: str) -> None:
-    probe = f"""probe: ; @printf %s "$${name}" """
+    probe = f""".probe: ; @printf %s "$${name}" """
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
-    command = ["make", "--silent", "--eval", probe, "probe", f"{name}={HOSTILE}"]
+    command = ["make", "--silent", "--eval", probe, ".probe", f"{name}={HOSTILE}"]
     assert subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, check=True).stdout == HOSTILE
 
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_no_recipe_pastes_a_text(name: str) -> None:
     assert f"$({name})" not in MAKEFILE
+
+
+def test_a_value_that_lacks_its_quotes_is_noticed_before_anything_is_done() -> None:
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    command = ["make", "restore", "TIME=2026-11-20", "14:00:00+00"]
+    done = subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'14:00:00+00' is no command" in done.stderr
+    assert "A value with a blank needs quotes: TIME='2026-11-20 14:00:00+00'" in done.stderr
 
 
 def test_an_environment_that_is_not_there_is_told_before_anything_is_built() -> None:

@@ -112,13 +112,13 @@ def test_credentials_are_written_for_their_owner_alone(target, files, clone):
 
 def test_ssh_takes_the_key_and_the_listed_hosts_only(clone):
     with (clone / "Makefile").open("a") as makefile:
-        makefile.write("\nshow:\n\t@env | grep ^ANSIBLE_ || true\n")
-    assert "ANSIBLE_SSH_ARGS" not in make(clone, "show", "ENV=production").stdout
+        makefile.write("\n.show:\n\t@env | grep ^ANSIBLE_ || true\n")
+    assert "ANSIBLE_SSH_ARGS" not in make(clone, ".show", "ENV=production").stdout
     make(clone, "ci-credentials", "ENV=production", **SECRETS)
-    shown = make(clone, "show", "ENV=production").stdout
+    shown = make(clone, ".show", "ENV=production").stdout
     assert f"ANSIBLE_PRIVATE_KEY_FILE={clone}/.cache/production/ci/key" in shown
     assert f"StrictHostKeyChecking=yes -o UserKnownHostsFile={clone}/.cache/production/ci/known_hosts" in shown
-    assert "ANSIBLE_SSH_ARGS" not in make(clone, "show", "ENV=staging").stdout, "they are of one environment"
+    assert "ANSIBLE_SSH_ARGS" not in make(clone, ".show", "ENV=staging").stdout, "they are of one environment"
 
 
 @pytest.mark.parametrize("target", ["ci-vault", "ci-credentials"])

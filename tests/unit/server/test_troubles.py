@@ -1,9 +1,11 @@
 """A server that is none, goes away, or is busy: one line says so, and nothing is lost."""
 
 import asyncio
+import json
 import socket
 import ssl
 import subprocess
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -23,6 +25,7 @@ from prefect.settings import (
 )
 
 import deployer.apply
+import deployer.server
 from deployer.apply import LOST
 from deployer.kinds import Deployments
 
@@ -207,6 +210,55 @@ def test_a_certificate_that_is_not_trusted_is_one_line(tmp_path: Path, apply, sh
     ]
     assert "certificate" not in trusted[0]
     assert missing == [f"PREFECT_API_SSL_CERT_FILE {tmp_path}/none.pem cannot be read: No such file or directory"]
+
+
+@pytest.fixture
+def away() -> Iterator[Callable[..., str]]:
+    """The address of a server that answers as nginx does for one that is away (False), or as Prefect (True)."""
+    servers = []
+
+    def away(*answers: bool) -> str:
+        following = iter(answers)
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                here = next(following)
+                self.send_response(200 if here else 503)
+                if not here:
+                    self.send_header("Prefect-Maintenance", "true")
+                    self.send_header("Retry-After", "0")
+                self.end_headers()
+                self.wfile.write(json.dumps("3.9.1" if here else {"detail": "Prefect is away: upgrade."}).encode())
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        servers.append(server := HTTPServer(("127.0.0.1", 0), Handler))
+        Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}/api"
+
+    yield away
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_command_does_not_begin_while_the_server_is_held_back(apply, shop: str, away) -> None:
+    url = away(False)
+    with temporary_settings({PREFECT_API_URL: url}):
+        assert apply() == (1, [], [f"{url} is away: upgrade. Try again when `make status` finds it well"])
+
+
+def test_a_command_says_once_that_it_waits_for_a_server_that_is_held_back(away, capsys) -> None:
+    url = away(True, False, False, True)
+
+    async def command() -> str:
+        async with deployer.server.connect() as client:
+            return await client.api_version()
+
+    with temporary_settings({PREFECT_API_URL: url}):
+        assert asyncio.run(command()) == "3.9.1"
+    assert capsys.readouterr().err.splitlines() == [f"{url} is away: waiting for it"]
 
 
 def test_only_a_release_that_is_named_is_registered(run, shop) -> None:
