@@ -86,11 +86,15 @@ def test_all_is_well(report: ModuleType, capsys: pytest.CaptureFixture[str]) -> 
             "repository 2: no valid backups; make backup TYPE=full",
         ),
         (
+            info(backup(1, 3), code=1, message="missing stanza path"),
+            "repository 2: missing stanza path; mount its disk again, or make provision prepares it anew",
+        ),
+        (
             info(backup(1, 3), code=99, message="[HostConnectError] unable to\n  connect"),
             "repository 2 cannot be used: [HostConnectError] unable to connect",
         ),
     ],
-    ids=["too old", "broken", "none", "away"],
+    ids=["too old", "broken", "none", "gone", "away"],
 )
 def test_a_repository_without_a_good_backup(tmp_path: Path, look: Look, said: dict, problem: str) -> None:
     answer(tmp_path, "pgbackrest", json.dumps([said]))

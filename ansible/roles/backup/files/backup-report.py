@@ -26,6 +26,8 @@ FROM pg_stat_archiver
 PROBLEM = "PROBLEM: "
 # pgBackRest says so of a repository that it could not look at.
 AWAY = 99
+# ... and for one that has no place for backups, as when its folder is gone
+UNPREPARED = (1, 3)
 
 
 def output(*command: str) -> str:
@@ -60,6 +62,9 @@ def repositories() -> Iterator[str]:
         status = repository["status"]
         if status["code"] == AWAY:
             yield f"{PROBLEM}{name} cannot be used: {' '.join(status['message'].split())}"
+            continue
+        if status["code"] in UNPREPARED:
+            yield f"{PROBLEM}{name}: {status['message']}; mount its disk again, or make provision prepares it anew"
             continue
         if status["code"] or not backups:
             yield f"{PROBLEM}{name}: {status['message']}; make backup TYPE=full"
