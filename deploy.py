@@ -21,7 +21,7 @@ from deployer.desired import Release, desired
 from deployer.errors import DeployError
 from deployer.kinds.deployments import releases
 from deployer.plan import make
-from deployer.project import find
+from deployer.project import discover, find, system_packages
 from deployer.run import run
 from deployer.targets import PRODUCTION
 
@@ -141,7 +141,9 @@ def _pack(options: argparse.Namespace, python_of: PythonOf) -> dict[str, str | l
     packed = archive.pack(options.flows, options.folder)
     manifest = options.folder / f"{wanted.release}-{options.target}.json"
     wanted.write(manifest)
-    return {"release": wanted.release, "archive": str(packed), "manifest": str(manifest)} | in_use
+    packages = sorted({name for project in discover(options.flows)[0] for name in system_packages(project)[0]})
+    release = {"release": wanted.release, "archive": str(packed), "manifest": str(manifest)}
+    return release | {"system_packages": packages} | in_use
 
 
 def _state(options: argparse.Namespace, python_of: PythonOf) -> state.State:

@@ -23,7 +23,7 @@ from deployer.kinds.automations import Automations, references
 from deployer.kinds.blocks import SecretBlocks
 from deployer.kinds.variables import Variables
 from deployer.kinds.work_pools import WorkPools, WorkQueues
-from deployer.project import Project, discover
+from deployer.project import Project, discover, system_packages
 from deployer.resources import FILE, Resources, declared
 from deployer.targets import Targets
 
@@ -89,7 +89,7 @@ def check(flows: Path, target: str | None, inventory: Inventory | None, python_o
 
 def _read(project: Project, targets: Targets, python_of: PythonOf) -> _Project:
     document = Document(project.folder / "prefect.yaml", project.shown("prefect.yaml"))
-    read = _Project(project, document, problems=check_lock(project))
+    read = _Project(project, document, problems=check_lock(project) + system_packages(project)[1])
     read.declared = [(one, None) for one in declarations(document, project.folder) if targets.takes(one)]
     if not read.problems and any(one.entrypoint for one, _ in read.declared):
         try:

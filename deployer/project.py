@@ -26,6 +26,19 @@ class Project:
         return f"{self.folder.parent.name}/{self.name}/{file}"
 
 
+def system_packages(project: Project) -> tuple[list[str], list[Problem]]:
+    """The packages that its `apt.txt` wants on every worker's host, one a line, and what is wrong with its lines."""
+    file = project.folder / "apt.txt"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    packages = {number: line.partition("#")[0].strip() for number, line in enumerate(lines, 1)}
+    problems = [
+        Problem(project.shown("apt.txt"), number, "", f"{package!r} is no name of a Debian package: one a line")
+        for number, package in packages.items()
+        if package and not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", package)
+    ]
+    return sorted({*packages.values()} - {""}), problems
+
+
 def discover(flows: Path) -> tuple[list[Project], list[Problem]]:
     """Every project under `flows`, and what is wrong with the folders that are not one."""
     if not flows.is_dir():

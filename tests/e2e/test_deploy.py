@@ -16,6 +16,7 @@ import yaml
 from lab import ROOT, make, notifications
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
+from testinfra.host import Host
 from waiting import until
 
 PROJECT = """name: {name}
@@ -165,7 +166,7 @@ def releases(client: SyncPrefectClient) -> Iterator[Releases]:
 
     before = release()
     try:
-        write_project(flows, names[0])
+        write_project(flows, names[0]).joinpath("apt.txt").write_text("jq  # for the names of files\n")
         make("new-project", f"NAME={names[1]}", "TEMPLATE=db_dump")
         make("new-project", f"NAME={names[2]}", "TEMPLATE=pipeline")
         make("deploy-flows")
@@ -174,6 +175,10 @@ def releases(client: SyncPrefectClient) -> Iterator[Releases]:
         for name in names:
             shutil.rmtree(flows / name, ignore_errors=True)
         make("deploy-flows", "PRUNE=1")
+
+
+def test_the_packages_that_a_project_wants_are_on_the_host(releases: Releases, host: Host) -> None:
+    assert host.check_output("runuser -u prefect-worker-default -- jq --null-input 1") == "1"
 
 
 @pytest.mark.parametrize("name", ["made_dump", "made_pipeline"])

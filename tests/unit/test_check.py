@@ -9,6 +9,7 @@ import deploy
 from deployer.check import check
 from deployer.errors import DeployError
 from deployer.inventory import Inventory
+from deployer.project import Project, system_packages
 
 PARAMETERS = """
 deployments:
@@ -76,6 +77,15 @@ def test_parameters_and_entrypoints_are_held_against_the_flows_own(write_project
         [line] = [line for line in said.splitlines() if line.startswith(f"flows/shop/prefect.yaml{start}")]
         assert reason in line
     assert len(said.splitlines()) == 11
+
+
+def test_the_packages_of_a_project_are_names_of_debian_packages(write_project, problems) -> None:
+    folder = write_project()
+    (folder / "apt.txt").write_text("# for the flow\njq  # reads JSON\n\nlibxml2\n")
+    assert problems() == []
+    assert system_packages(Project(folder)) == (["jq", "libxml2"], [])
+    (folder / "apt.txt").write_text("jq\n--assume-yes jq\n")
+    assert problems() == ["flows/shop/apt.txt:2: '--assume-yes jq' is no name of a Debian package: one a line"]
 
 
 def test_a_flow_that_cannot_be_imported_is_told_with_its_line(write_project, problems) -> None:
