@@ -156,7 +156,7 @@ resume: $(vault_opens) ## Let the runs start that a restore holds: [CANCEL=1] ca
 restore-drill: $(vault_opens) ## Restore the last backup into a scratch cluster, check it, remove it
 	@$(playbook) ansible/restore_drill.yml
 
-new-project: .venv/.complete ## A project of your own: NAME=sales TEMPLATE=db_dump|pipeline
+new-project: .venv/.complete ## A project of your own: NAME=sales TEMPLATE=plain|db_dump|pipeline
 	@python -m templates.new_project -- "$${NAME:-}" "$${TEMPLATE:-}"
 
 $(vault_opens): $(vault) $(vault_password) | .venv/.complete

@@ -41,7 +41,7 @@ def make(name: str, template: str, flows: Path) -> Path:
         raise DeployError(f"NAME={name!r}: is the name of one of the platform's own environments, take another one")
     known = sorted(file.parent.name for file in TEMPLATES.glob("*/cookiecutter.json"))
     if template not in known:
-        raise DeployError(f"TEMPLATE={template!r}: the templates are {' and '.join(known)}, such as: {EXAMPLE}")
+        raise DeployError(f"TEMPLATE={template!r}: the templates are {', '.join(known)}, such as: {EXAMPLE}")
     folder = flows / name
     if folder.exists():
         raise DeployError(f"NAME={name!r}: {flows.name}/{name} exists, take another name or remove it")

@@ -159,7 +159,7 @@ class Releases(NamedTuple):
 def releases(client: SyncPrefectClient) -> Iterator[Releases]:
     """A second release, with new projects in the clone itself, as `make` ships what is there."""
     flows = ROOT / "flows"
-    names = ("rollback_test", "made_dump", "made_pipeline")
+    names = ("rollback_test", "made_dump", "made_pipeline", "made_plain")
 
     def release() -> str:
         return client.read_deployment_by_name("northwind/daily").version
@@ -169,6 +169,7 @@ def releases(client: SyncPrefectClient) -> Iterator[Releases]:
         write_project(flows, names[0]).joinpath("apt.txt").write_text("jq  # for the names of files\n")
         make("new-project", f"NAME={names[1]}", "TEMPLATE=db_dump")
         make("new-project", f"NAME={names[2]}", "TEMPLATE=pipeline")
+        make("new-project", f"NAME={names[3]}", "TEMPLATE=plain")
         make("deploy-flows")
         yield Releases(before, release())
     finally:
@@ -181,7 +182,7 @@ def test_the_packages_that_a_project_wants_are_on_the_host(releases: Releases, h
     assert host.check_output("runuser -u prefect-worker-default -- jq --null-input 1") == "1"
 
 
-@pytest.mark.parametrize("name", ["made_dump", "made_pipeline"])
+@pytest.mark.parametrize("name", ["made_dump", "made_pipeline", "made_plain"])
 def test_a_new_project_runs_at_once(
     releases: Releases, name: str, start: Callable[..., FlowRun], finish: Callable[[FlowRun], FlowRun]
 ) -> None:

@@ -20,7 +20,7 @@ from templates import new_project
 
 ROOT = Path(__file__).parents[2]
 # Short ones that YAML could take for something else, and the longest ones, which make lines long
-NAMES = {"null": "db_dump", "on": "pipeline", "d" * 63: "db_dump", "p_" * 31: "pipeline"}
+NAMES = {"null": "db_dump", "on": "pipeline", "d" * 63: "db_dump", "p_" * 31: "pipeline", "y": "plain"}
 
 
 def run(*command: str | Path, **options) -> subprocess.CompletedProcess:
@@ -35,7 +35,7 @@ def call(name: str, template: str, flows: Path, **options) -> subprocess.Complet
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
-    """Projects from both templates."""
+    """Projects from all templates."""
     with made_once(tmp_path_factory, "made") as (place, empty):
         if empty:
             make(place / "flows", place / "home")
@@ -64,7 +64,7 @@ def test_they_are_fit_to_be_registered(made: Path, capsys) -> None:
     assert code == 0, capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["null", "on"])
+@pytest.mark.parametrize("name", ["null", "on", "y"])
 def test_their_own_tests_pass(made: Path, name: str) -> None:
     python = environment.python(find(made, name), dev=True)
     done = run(python, "-m", "pytest", "tests", cwd=made / name)
@@ -102,7 +102,7 @@ def test_a_flow_is_called_as_its_project_and_waits_to_be_switched_on(made: Path,
         ("sales\n", "db_dump", r"NAME='sales\n': a project is named"),
         ("server", "pipeline", "NAME='server': is the name of one of the platform's own"),
         ("taken", "pipeline", "NAME='taken': flows/taken exists"),
-        ("sales", "", "TEMPLATE='': the templates are db_dump and pipeline"),
+        ("sales", "", "TEMPLATE='': the templates are db_dump, pipeline, plain"),
         ("sales", "shared", "TEMPLATE='shared': the templates are"),
         ("sales", "../templates/db_dump", "TEMPLATE='../templates/db_dump': the templates are"),
     ],
