@@ -29,8 +29,6 @@ def tell(report: Report, host: str, seen: dict[str, Any] | None) -> None:
         report.line(f"{disk.path:34} {disk.used} of {size(disk.size)} used, {disk.inodes} of its inodes")
     if seen["upgrade"]:
         report.line("upgrade: not ended", f"an upgrade of {host} has not ended; if none runs now: make upgrade")
-    if seen["held"]:
-        report.line("work: held since a restore", "no run starts since a restore: make resume")
     for line in seen["backups"]:
         told = line.removeprefix("PROBLEM: ")
         report.line(told, f"{told} on {host}: docs/backup.md" if told != line else None)

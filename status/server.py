@@ -8,6 +8,8 @@ import httpx
 
 from status.report import NOW, Report, age
 
+# What ansible/restore.yml keeps the queues in that it holds
+HELD = "platform_restore_holds"
 STARTED = ("PENDING", "RUNNING", "COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
@@ -19,6 +21,8 @@ def tell(report: Report, url: str, login: str, ca: str) -> None:
             report.line(
                 f"Server: Prefect {_answer(api.get('/admin/version'))}, {_answer(api.get('/ready'))['message']}"
             )
+            if api.get(f"/variables/name/{HELD}").is_success:
+                report.line("Work: held since a restore", "no run starts since a restore: make resume")
             workers(report, api)
             report.title("Runs of the last 24 hours")
             runs(report, api)

@@ -159,8 +159,8 @@ async def work(worker: Worker, pool: str, drain_seconds: float) -> None:
                 await anext(aiter(signals))
                 loops.cancel_scope.cancel()
             notify("STOPPING=1")
-            await drain(worker, drain_seconds)
             worker.emit("stopped")
+            await drain(worker, drain_seconds)
             if in_flight(worker):  # these did not hear that they are cancelled
                 whole.cancel_scope.cancel()
 
@@ -210,8 +210,8 @@ async def every(seconds: float, call: Callable[[], Awaitable[object]]) -> None:
 
 async def report(worker: Worker, pool: str) -> None:
     """Tell the server that the worker is there, and what becomes of runs that are Crashed or were never named."""
-    await worker.sync_with_backend()
     worker.emit("heartbeat")
+    await worker.sync_with_backend()
     await retry(worker, pool)
     await take_again(worker, pool)
 

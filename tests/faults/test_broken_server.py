@@ -52,6 +52,30 @@ def test_the_server_hangs(host: Host, load: Load, ended, healthy, recovered, for
     assert set(states) == {"Completed"}
 
 
+def test_a_long_outage_is_no_death(host: Host, load: Load, ended, healthy, figures) -> None:
+    hour_ago = "UPDATE automation_bucket SET start = start - interval '1 hour', \"end\" = \"end\" - interval '1 hour'"
+    with load.steady():
+        going = load.trigger(seconds=60)
+        began(load, going)
+        host.check_output("systemctl stop %s", SERVER)
+        # As if it had been away for that long
+        host.check_output("runuser -u postgres -- psql --no-psqlrc --quiet --command %s prefect", hour_ago)
+        silent = told_of_silence()
+        host.check_output("systemctl start %s", SERVER)
+        until(lambda: (state := load.state(going)) and state.is_final(), within=240, what="the run ends")
+    healthy()
+    assert told_of_silence() == silent
+    states = figures["states"] = ended()
+    assert set(states) == {"Completed"}
+
+
+def told_of_silence() -> int:
+    """How many notifications called this host's worker silent."""
+    return [told["title"] for told in notifications()].count(
+        f"The worker {os.environ['LAB_ORIGINAL']}-default is silent"
+    )
+
+
 def test_the_server_starts_without_its_database(host: Host, load: Load, ended, healthy, recovered, figures) -> None:
     def starts() -> int:
         return int(host.check_output("systemctl show --property NRestarts --value %s", SERVER))

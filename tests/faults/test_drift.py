@@ -73,4 +73,5 @@ def test_a_repository_that_is_gone_is_named_and_prepared_anew(host: Host) -> Non
     assert "repository 1: missing stanza path; mount its disk again, or make provision prepares it anew" in said
     assert "no backup in repository 1" in failed("backup")
     make("provision")
+    make("backup")
     make("status")

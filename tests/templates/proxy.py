@@ -40,6 +40,10 @@ http {{
 """
 
 
+# What Prefect answers besides 200, by a word in the path
+CODES = {"missing": 404, "refusing": 503}
+
+
 class Upstream(http.server.BaseHTTPRequestHandler):
     """Answers with the headers that it got, or with a socket that echoes one line."""
 
@@ -63,7 +67,7 @@ class Upstream(http.server.BaseHTTPRequestHandler):
             return
         answer = {"port": self.server.server_address[1], "connection": self.client_address[1]}
         body = json.dumps(answer | {"headers": {k.lower(): v for k, v in self.headers.items()}, "padding": "x" * 2000})
-        self.send_response(404 if "missing" in self.path else 200)
+        self.send_response(next((code for word, code in CODES.items() if word in self.path), 200))
         self.send_header(
             "Content-Type", {"js": "text/javascript", "json": "application/json"}.get(self.extension, "text/html")
         )

@@ -190,6 +190,13 @@ def test_a_server_that_is_away_is_no_error(start: Callable[[str], Proxy], door: 
     assert json.loads(answer.body)["detail"].startswith("Prefect is away")
 
 
+@pytest.mark.parametrize("door", [{}, LOCAL], ids=["public", "local"])
+def test_what_the_server_answers_itself_is_left_as_it_is(start: Callable[[str], Proxy], door: dict) -> None:
+    answer = start("letsencrypt").ask("/api/refusing", "POST", **door)
+    assert (answer.status, answer.headers["Prefect-Maintenance"]) == (503, None), "or it would be tried without end"
+    assert b"headers" in answer.body
+
+
 def test_browsers_get_a_page_that_comes_back_by_itself(start: Callable[[str], Proxy]) -> None:
     answer = start("away").ask("/dashboard", Accept="text/html,application/xhtml+xml")
     assert answer.status == 503

@@ -35,7 +35,6 @@ SEEN = {
     ],
     "backups": [f"repository 1: last backup 3 hours ago{', and more to say' * 5}", "PROBLEM: archive: nothing yet"],
     "upgrade": False,
-    "held": False,
     "releases": ["c3", "b2", "a1"],
 }
 
