@@ -27,7 +27,10 @@ def tell(report: Report, url: str, login: str, ca: str) -> None:
             report.title("Runs of the last 24 hours")
             runs(report, api)
     except (httpx.HTTPError, ValueError) as error:
-        report.line(f"Server: {error}", f"{url} does not answer as it should ({error}): make logs UNIT=prefect-server")
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        report.line(
+            f"Server: {reason}", f"{url} does not answer as it should ({reason}): make logs UNIT=prefect-server"
+        )
 
 
 def workers(report: Report, api: httpx.Client) -> None:
