@@ -27,12 +27,14 @@ class Project:
 
 
 def system_packages(project: Project) -> tuple[list[str], list[Problem]]:
-    """The packages that its `apt.txt` wants on every worker's host, one a line, and what is wrong with its lines."""
+    """The Debian packages in a project's `apt.txt`, sorted, and a problem for each line that names no package."""
     file = project.folder / "apt.txt"
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     packages = {number: line.partition("#")[0].strip() for number, line in enumerate(lines, 1)}
     problems = [
-        Problem(project.shown("apt.txt"), number, "", f"{package!r} is no name of a Debian package: one a line")
+        Problem(
+            project.shown("apt.txt"), number, "", f"{package!r} does not name a Debian package: write one name a line"
+        )
         for number, package in packages.items()
         if package and not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", package)
     ]

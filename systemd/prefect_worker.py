@@ -7,7 +7,8 @@ which died with it, is Crashed, or scheduled again where it had not begun. A Cra
 as a failed one has them.
 
 systemd hears that the worker is ready when it has polled for the first time, and at each try to poll that it is alive.
-The server hears by events that it is alive, and that it has stopped: flows/resources.yml tells of one that is silent.
+The worker sends the server an event while it lives, and one when it stops. An automation in flows/resources.yml
+notifies you when a worker falls silent.
 """
 
 import argparse

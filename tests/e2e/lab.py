@@ -26,6 +26,11 @@ def notifications() -> list[dict]:
     return requests.get(f"{function}/notifications", timeout=10).json()
 
 
+def sent(title: str) -> int:
+    """How many notifications have this title."""
+    return [notification["title"] for notification in notifications()].count(title)
+
+
 @dataclass(frozen=True)
 class Site:
     """Prefect, as the proxy serves it."""

@@ -226,7 +226,7 @@ def test_a_run_that_fails_is_told(start: Callable[..., FlowRun], finish: Callabl
     run = finish(start("db_dump/shop-postgres", execute_query="SELECT * FROM nothing"))
     assert run.state.is_failed()
     [told] = until(
-        lambda: [each for each in notifications()[before:] if run.name in each["title"]],
+        lambda: [sent for sent in notifications()[before:] if run.name in sent["title"]],
         within=60,
         what="the notification arrives",
     )

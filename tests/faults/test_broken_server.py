@@ -9,7 +9,7 @@ import docker
 import pytest
 import requests
 from breaking import SERVER, began, main_pid, restarted
-from lab import Site, notifications
+from lab import Site, notifications, sent
 from load import Load
 from restoring import failed
 from testinfra.host import Host
@@ -53,6 +53,7 @@ def test_the_server_hangs(host: Host, load: Load, ended, healthy, recovered, for
 
 
 def test_a_long_outage_is_no_death(host: Host, load: Load, ended, healthy, figures) -> None:
+    silent = f"The worker {os.environ['LAB_ORIGINAL']}-default is silent"
     hour_ago = "UPDATE automation_bucket SET start = start - interval '1 hour', \"end\" = \"end\" - interval '1 hour'"
     with load.steady():
         going = load.trigger(seconds=60)
@@ -60,20 +61,13 @@ def test_a_long_outage_is_no_death(host: Host, load: Load, ended, healthy, figur
         host.check_output("systemctl stop %s", SERVER)
         # As if it had been away for that long
         host.check_output("runuser -u postgres -- psql --no-psqlrc --quiet --command %s prefect", hour_ago)
-        silent = told_of_silence()
+        before = sent(silent)
         host.check_output("systemctl start %s", SERVER)
         until(lambda: (state := load.state(going)) and state.is_final(), within=240, what="the run ends")
     healthy()
-    assert told_of_silence() == silent
+    assert sent(silent) == before
     states = figures["states"] = ended()
     assert set(states) == {"Completed"}
-
-
-def told_of_silence() -> int:
-    """How many notifications called this host's worker silent."""
-    return [told["title"] for told in notifications()].count(
-        f"The worker {os.environ['LAB_ORIGINAL']}-default is silent"
-    )
 
 
 def test_the_server_starts_without_its_database(host: Host, load: Load, ended, healthy, recovered, figures) -> None:

@@ -122,7 +122,7 @@ class Proxy:
         site = texts["nginx/prefect-login.conf"] + texts["nginx/prefect.conf"]
         ports = {port: free_port() for port in ("80", "443", str(LOCAL_PORT))}
         listen = rf"(listen (?:\[::\]:|127\.0\.0\.1:)?)({'|'.join(ports)})\b"
-        site = re.sub(listen, lambda found: found[1] + str(ports[found[2]]), site)
+        site = re.sub(listen, lambda match: match[1] + str(ports[match[2]]), site)
         for port, own in LISTENING.items():
             site = site.replace(f"127.0.0.1:{port}", f"127.0.0.1:{own}")
         site = re.sub(r"(ssl_certificate(?:_key)?|root|access_log|error_log) /", rf"\1 {folder}/", site)

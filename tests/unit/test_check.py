@@ -85,7 +85,9 @@ def test_the_packages_of_a_project_are_names_of_debian_packages(write_project, p
     assert problems() == []
     assert system_packages(Project(folder)) == (["jq", "libxml2"], [])
     (folder / "apt.txt").write_text("jq\n--assume-yes jq\n")
-    assert problems() == ["flows/shop/apt.txt:2: '--assume-yes jq' is no name of a Debian package: one a line"]
+    assert problems() == [
+        "flows/shop/apt.txt:2: '--assume-yes jq' does not name a Debian package: write one name a line"
+    ]
 
 
 def test_a_flow_that_cannot_be_imported_is_told_with_its_line(write_project, problems) -> None:

@@ -53,7 +53,11 @@ def test_an_environment_that_is_not_there_is_told_before_anything_is_built() -> 
         ("sleep 600", 0, "Not run\ntests/faults/test_some.py: the deadline came before its end"),
         ("true", 0, "\n0 passed"),
         ("exit 1", 2, "Failed outside of pytest\nmake: *** [Makefile"),
-        ("exit 137", 2, "Failed outside of pytest\nmake: *** [Makefile"),  # as one that lacks memory is killed
+        (
+            "exit 137",
+            2,
+            "Failed outside of pytest\nmake: *** [Makefile",
+        ),  # the kernel killed pytest, for want of memory
     ],
 )
 def test_a_fault_that_is_not_over_at_the_deadline_is_interrupted_and_named(

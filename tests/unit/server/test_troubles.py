@@ -214,7 +214,7 @@ def test_a_certificate_that_is_not_trusted_is_one_line(tmp_path: Path, apply, sh
 
 @pytest.fixture
 def away() -> Iterator[Callable[..., str]]:
-    """The address of a server that answers as nginx does for one that is away (False), or as Prefect (True)."""
+    """Start a server that gives these answers: Prefect's (True), or nginx's for a server that is away (False)."""
     servers = []
 
     def away(*answers: bool) -> str:

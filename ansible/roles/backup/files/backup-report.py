@@ -24,9 +24,9 @@ SELECT coalesce(extract(epoch FROM now() - last_archived_time)::bigint, -1),
 FROM pg_stat_archiver
 """
 PROBLEM = "PROBLEM: "
-# pgBackRest says so of a repository that it could not look at.
+# pgBackRest's codes: it could not reach the repository
 AWAY = 99
-# ... and for one that has no place for backups, as when its folder is gone
+# ... the repository has no stanza (its folder is gone), or a stanza without data
 UNPREPARED = (1, 3)
 
 
