@@ -32,7 +32,7 @@ COMPILE = ("pip", "compile", "--quiet", "--upgrade", "--universal", "--no-header
 NONE = "-"
 # A release that was stolen or is broken is mostly noticed within days; uv reads this setting.
 AGE = "UV_EXCLUDE_NEWER"
-os.environ.setdefault(AGE, "1 week")
+WEEK = "1 week"
 
 # A package may have several versions in a universal lock, such as an older one for an older Python
 Pins = Mapping[str, tuple[str, ...]]
@@ -69,7 +69,7 @@ def main() -> int:
     except subprocess.CalledProcessError as error:
         print(f"uv could not resolve {error.cmd[-1]}, for the reason above: no lock has changed", file=sys.stderr)
         return 1
-    print(f"Releases younger than {os.environ[AGE]} are left out ({AGE}=… says otherwise).")
+    print(f"Releases younger than {os.environ.get(AGE, WEEK)} are left out ({AGE}=… says otherwise).")
     return 0
 
 
@@ -134,7 +134,8 @@ def latest_of(packages: Iterable[str]) -> Pins:
 def uv(*arguments: str, what: object, folder: Path | None = None, text: str = "") -> str:
     """What uv prints; what it complains of is seen on the terminal."""
     command = [UV, *arguments]
-    done = subprocess.run(command, cwd=folder, input=text, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    environment = {AGE: WEEK, **os.environ}
+    done = subprocess.run(command, cwd=folder, env=environment, input=text, stdout=subprocess.PIPE, text=True)  # noqa: S603
     if done.returncode:
         raise subprocess.CalledProcessError(done.returncode, [*command, str(what)])
     return done.stdout

@@ -2,6 +2,8 @@
 
 import hashlib
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from zipfile import ZipFile
@@ -19,6 +21,7 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Release:
     """Releases a package; uv knows no others."""
     index = tmp_path / "index"
     index.mkdir()
+    monkeypatch.delenv(locks.AGE, raising=False)
     monkeypatch.setenv("UV_NO_INDEX", "1")
     monkeypatch.setenv("UV_FIND_LINKS", str(index))
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
@@ -109,6 +112,13 @@ def test_what_goes_back_stands_out(release: Release, run) -> None:
     run("lock")
     release("shop", "2.0", "till<10")
     assert run("lock")[2:] == ["shop 1.0 2.0", "till 10.0 9.0 older"]
+
+
+def test_only_what_is_resolved_is_limited_by_age() -> None:
+    # An environment that is built from a lock in the same process must take any release that the lock names
+    script = "import os; before = dict(os.environ); import requirements.locks; assert dict(os.environ) == before"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_no_lock_changes_unless_all_can_be_resolved(
