@@ -1,10 +1,17 @@
-"""Units, failures, disks, backups and releases of a host."""
+"""Units, failures, disks, updates, backups and releases of a host."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from status.report import Report, age, size
+
+RESTARTS = "docs/operations.md says what stops"
+# Which nothing can restart but a reboot, or which take every session and service along.
+BY_REBOOT = re.compile(r"(dbus|getty@|serial-getty@|user@|systemd-(logind|manager|user)\b)")
+# A worker needs the server until its runs have ended: systemd stops these first, and starts them last.
+FIRST = ("prefect-worker@", "prefect-server.")
 
 
 def tell(report: Report, host: str, seen: dict[str, Any] | None) -> None:
@@ -29,12 +36,42 @@ def tell(report: Report, host: str, seen: dict[str, Any] | None) -> None:
         report.line(f"{disk.path:34} {disk.used} of {size(disk.size)} used, {disk.inodes} of its inodes")
     if seen["upgrade"]:
         report.line("upgrade: not ended", f"an upgrade of {host} has not ended; if none runs now: make upgrade")
+    updates(report, host, seen)
     for line in seen["backups"]:
         told = line.removeprefix("PROBLEM: ")
         report.line(told, f"{told} on {host}: docs/backup.md" if told != line else None)
     if seen["releases"]:
         last, *before = seen["releases"]
         report.line(f"{'release':34} {last}; deployed before it: {', '.join(before) or 'none'}")
+
+
+def updates(report: Report, host: str, seen: dict[str, Any]) -> None:
+    """The reboot, or else the restarts, that installed updates wait for."""
+    reboot = f"on the host, systemctl reboot; {RESTARTS}"
+    if seen["reboot"]:
+        packages = ", ".join(seen["reboot_packages"]) or "updates"
+        report.line(f"{'reboot':34} due for {packages}", due=f"{host} needs a reboot: {reboot}")
+        return
+    if seen["outdated"] is None:
+        report.line(
+            "old libraries: not looked for",
+            due=f"services of {host} that run old libraries cannot be looked for: make provision LIMIT={host}",
+        )
+        return
+    prefix = "NEEDRESTART-SVC: "
+    outdated = [line.removeprefix(prefix) for line in seen["outdated"] if line.startswith(prefix)]
+    restarts = sorted(
+        (name for name in outdated if not BY_REBOOT.match(name)),
+        key=lambda name: (*(not name.startswith(start) for start in FIRST), name),
+    )
+    kept = [name for name in outdated if BY_REBOOT.match(name)]
+    if restarts:
+        names = " ".join(restarts)
+        restart = f"on the host, systemctl restart {names}; {RESTARTS}"
+        report.line(f"{'old libraries':34} {names}", due=f"services of {host} run old libraries: {restart}")
+    if kept:
+        names = " ".join(kept)
+        report.line(f"{'old libraries until a reboot':34} {names}", due=f"{host} runs old libraries: {reboot}")
 
 
 def units(shown: str) -> Iterator[dict[str, str]]:

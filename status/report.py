@@ -1,4 +1,4 @@
-"""Lines to read, and among them what is wrong."""
+"""Lines to read, and among them what is wrong, and what is due."""
 
 from datetime import UTC, datetime
 from textwrap import wrap
@@ -8,26 +8,36 @@ WIDTH = 98
 
 
 class Report:
-    """Prints as it goes; remembers what is wrong, and repeats it at the end."""
+    """Prints as it goes; remembers what is wrong and what is due, and repeats it at the end."""
 
     def __init__(self) -> None:
         self.wrong: list[str] = []
+        self.due: list[str] = []
 
     def title(self, text: str) -> None:
         """The head of a section."""
         print(f"\n{text}")
 
-    def line(self, text: str, wrong: str | None = None) -> None:
-        """A line, folded if it is long; with `wrong`, one that stands out, and what to do about it."""
+    def line(self, text: str, wrong: str | None = None, due: str | None = None) -> None:
+        """A line, folded if it is long; with `wrong` or `due`, one that stands out, and what to do about it.
+
+        What is wrong fails the command. What is due works, and waits for a moment that suits you.
+        """
         first, *rest = wrap(text, WIDTH, subsequent_indent="    ") or [""]
-        print(f"{'!' if wrong else ' '} {first}".rstrip())
+        print(f"{'!' if wrong else '*' if due else ' '} {first}".rstrip())
         for more in rest:
             print(f"  {more}")
         if wrong:
             self.wrong.append(wrong)
+        if due:
+            self.due.append(due)
 
     def end(self) -> int:
-        """The verdict, and the exit code that goes with it."""
+        """The verdict, and the exit code that goes with it: 1 when something is wrong."""
+        if self.due:
+            self.title("Due, when it suits you:")
+            for due in self.due:
+                print(f"  {due}")
         self.title("Wrong:" if self.wrong else "All is well.")
         for wrong in self.wrong:
             print(f"  {wrong}")

@@ -24,7 +24,8 @@ def test_status_is_one_screen(finished: Callable[[str], FlowRun]) -> None:
     assert "SCHEDULED" not in status, "what is yet to come is no last run"
     assert status.endswith("\nAll is well.\n")
     assert len(status.splitlines()) <= 40
-    assert max(map(len, status.splitlines())) <= 100
+    seen, _, _ = status.partition("\nDue, when it suits you:\n")  # a line there is a command to copy, however long
+    assert max(map(len, seen.splitlines())) <= 100
 
 
 def test_status_fails_and_says_what_is_wrong(fail: Callable[[str], None]) -> None:
@@ -33,6 +34,37 @@ def test_status_fails_and_says_what_is_wrong(fail: Callable[[str], None]) -> Non
     with pytest.raises(subprocess.CalledProcessError) as failure:
         make("status")
     assert re.search(rf"Wrong:\n +{failed_unit} has failed on .*: make logs UNIT={failed_unit}", failure.value.stdout)
+
+
+def test_a_reboot_that_updates_ask_for_is_due(host: Host) -> None:
+    host.check_output("sh -c 'touch /run/reboot-required; echo linux-image-amd64 > /run/reboot-required.pkgs'")
+    try:
+        status = make("status")
+    finally:
+        host.check_output("rm /run/reboot-required /run/reboot-required.pkgs")
+    assert re.search(r"^\* reboot +due for linux-image-amd64$", status, re.MULTILINE)
+    assert re.search(r"\nDue, when it suits you:\n  .* needs a reboot: on the host, systemctl reboot; ", status)
+
+
+def test_a_service_whose_program_was_replaced_is_due(host: Host) -> None:
+    unit, program = "try-it.service", "/usr/local/bin/try-it"
+    host.check_output("cp /usr/bin/sleep %s", program)
+    host.check_output("systemd-run --quiet --unit %s %s 600", unit, program)
+    try:
+        host.check_output("sh -c 'cp /usr/bin/sleep %s.new; mv %s.new %s'", program, program, program)
+        status = make("status")
+        assert host.check_output("systemctl is-active %s", unit) == "active", "needrestart only lists"
+    finally:
+        host.check_output("systemctl stop %s", unit)
+        host.check_output("rm -f %s", program)
+    assert re.search(rf"^\* old libraries .*\b{unit}\b", status, re.MULTILINE)
+    assert re.search(rf"run old libraries: on the host, systemctl restart .*\b{unit}\b.*; docs/operations.md", status)
+
+
+def test_installations_restart_nothing_and_ask_nothing(host: Host) -> None:
+    settings = host.check_output("cat /etc/needrestart/conf.d/prefect.conf")
+    assert "$nrconf{restart} = 'l';" in settings
+    assert host.check_output("needrestart -b -r l -l").startswith("NEEDRESTART-VER: ")
 
 
 @pytest.mark.parametrize("unit", ["prefect-server", "prefect-worker@default"])

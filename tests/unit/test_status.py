@@ -35,6 +35,9 @@ SEEN = {
     ],
     "backups": [f"repository 1: last backup 3 hours ago{', and more to say' * 5}", "PROBLEM: archive: nothing yet"],
     "upgrade": False,
+    "reboot": False,
+    "reboot_packages": [],
+    "outdated": ["NEEDRESTART-VER: 3.11"],
     "releases": ["c3", "b2", "a1"],
 }
 
@@ -66,6 +69,49 @@ def test_an_upgrade_that_has_not_ended_is_wrong(report: Report, capsys: pytest.C
     hosts.tell(report, "one", SEEN | {"failed": [], "backups": [], "upgrade": True})
     assert "make upgrade" in report.wrong[-1]
     assert "! upgrade: not ended" in capsys.readouterr().out
+
+
+def due(report: Report, **seen: object) -> list[str]:
+    """What is due on a host where this was seen."""
+    hosts.tell(report, "one", SEEN | seen)
+    return report.due
+
+
+def test_a_reboot_is_due_and_does_the_restarts_too(report: Report, capsys: pytest.CaptureFixture[str]) -> None:
+    [line] = due(
+        report, reboot=True, reboot_packages=["linux-image-amd64"], outdated=["NEEDRESTART-SVC: nginx.service"]
+    )
+    assert line == "one needs a reboot: on the host, systemctl reboot; docs/operations.md says what stops"
+    assert "* reboot                             due for linux-image-amd64\n" in capsys.readouterr().out
+
+
+def test_a_reboot_without_a_reason_is_due(report: Report, capsys: pytest.CaptureFixture[str]) -> None:
+    assert due(report, reboot=True)
+    assert "due for updates\n" in capsys.readouterr().out
+
+
+def test_services_with_old_libraries_are_due_workers_first(report: Report) -> None:
+    names = ["dbus.service", "nginx.service", "postgresql@17-main.service", "prefect-server.service"]
+    names += ["prefect-worker@default.service", "systemd-journald.service", "systemd-manager"]
+    restart, reboot = due(report, outdated=["NEEDRESTART-VER: 3.11", *(f"NEEDRESTART-SVC: {name}" for name in names)])
+    assert (
+        "systemctl restart prefect-worker@default.service prefect-server.service nginx.service"
+        " postgresql@17-main.service systemd-journald.service; "
+    ) in restart
+    assert "systemctl reboot" in reboot
+
+
+def test_that_services_could_not_be_looked_at_is_due(report: Report) -> None:
+    [line] = due(report, outdated=None)
+    assert line.endswith("make provision LIMIT=one")
+
+
+def test_what_is_due_is_told_before_the_verdict_and_fails_nothing(
+    report: Report, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report.line("a reboot", due="one needs a reboot")
+    assert report.end() == 0
+    assert capsys.readouterr().out == ("* a reboot\n\nDue, when it suits you:\n  one needs a reboot\n\nAll is well.\n")
 
 
 def test_all_is_well(report: Report, capsys: pytest.CaptureFixture[str]) -> None:
