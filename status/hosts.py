@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from shlex import quote
 from typing import Any, NamedTuple
 
 from status.report import Report, age, size
@@ -25,12 +26,14 @@ def tell(report: Report, host: str, seen: dict[str, Any] | None) -> None:
     for unit in units(seen["units"]):
         name, state = unit["Id"], f"{unit['ActiveState']} ({unit['SubState']})"
         shown.add(name)
-        wrong = None if unit["ActiveState"] == "active" else f"{name} is {state} on {host}: make logs UNIT={name}"
+        wrong = (
+            None if unit["ActiveState"] == "active" else f"{name} is {state} on {host}: make logs UNIT={quote(name)}"
+        )
         figures = f"{age(since(unit)):>8} {size(unit.get('MemoryCurrent', '')):>7} {unit.get('NRestarts', '-'):>9}"
         report.line(f"{name:34} {state:20} {figures}", wrong)
     for name in (line.split()[0] for line in seen["failed"]):
         if name not in shown:
-            report.line(f"{name:34} failed", f"{name} has failed on {host}: make logs UNIT={name}")
+            report.line(f"{name:34} failed", f"{name} has failed on {host}: make logs UNIT={quote(name)}")
     report.line("")
     for disk in disks(seen["disks"]):
         report.line(f"{disk.path:34} {disk.used} of {size(disk.size)} used, {disk.inodes} of its inodes")
@@ -66,7 +69,7 @@ def updates(report: Report, host: str, seen: dict[str, Any]) -> None:
     )
     kept = [name for name in outdated if BY_REBOOT.match(name)]
     if restarts:
-        names = " ".join(restarts)
+        names = " ".join(map(quote, restarts))
         restart = f"on the host, systemctl restart {names}; {RESTARTS}"
         report.line(f"{'old libraries':34} {names}", due=f"services of {host} run old libraries: {restart}")
     if kept:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from commands import unknown
 
 FILE = Path(__file__).parents[2] / "ansible/roles/backup/files/backup-report.py"
 OK = {"code": 0, "message": "ok"}
@@ -59,11 +60,12 @@ def answer(folder: Path, program: str, text: str, code: int = 0) -> None:
 
 @pytest.fixture
 def look(report: ModuleType, capsys: pytest.CaptureFixture[str]) -> Look:
-    """What the report says is wrong, and whether it fails."""
+    """What the report says is wrong, in commands that exist, and whether it fails."""
 
     def look() -> tuple[list[str], bool]:
         failed = report.main()
         lines = capsys.readouterr().out.splitlines()
+        assert [missing for line in lines for missing in unknown(line)] == []
         return [line.removeprefix("PROBLEM: ") for line in lines if line.startswith("PROBLEM: ")], bool(failed)
 
     return look

@@ -65,6 +65,12 @@ def test_each_thing_that_is_wrong_is_said_once(report: Report, capsys: pytest.Ca
     assert "make logs UNIT=backup.service" in capsys.readouterr().out
 
 
+def test_the_name_of_a_unit_can_be_typed(report: Report) -> None:
+    name = r"systemd-fsck@dev-disk-by\x2duuid.service"
+    hosts.tell(report, "one", SEEN | {"failed": [f"{name} loaded failed failed Check"]})
+    assert report.wrong[1].endswith(f": make logs UNIT='{name}'")
+
+
 def test_an_upgrade_that_has_not_ended_is_wrong(report: Report, capsys: pytest.CaptureFixture[str]) -> None:
     hosts.tell(report, "one", SEEN | {"failed": [], "backups": [], "upgrade": True})
     assert "make upgrade" in report.wrong[-1]
