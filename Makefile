@@ -11,8 +11,10 @@ export LAB_RELEASE ?= trixie
 export LAB_PORT_OFFSET ?= 0
 export LAB_DIR = $(CURDIR)/.lab/$(LAB_NAME)
 
-# What you type reaches the programs by the environment, letter by letter: neither make nor a shell reads it.
-$(foreach name,FLOW HOST LIMIT NAME OFF ON PARAMS PROJECT REASON RELEASE TAGS TEMPLATE TIME TYPE UNIT,$(eval override export $(name) := $$(value $(name))))
+# What you type reaches the programs by the environment, letter by letter: neither make nor a shell reads it. What your shell
+# exports by the same name is not meant for them: many export HOST.
+$(foreach name,CANCEL CONFIRM FLOW HOST LIMIT NAME OFF ON OVERWRITE PARAMS PROJECT PRUNE REASON RELEASE START TAGS TEMPLATE TIME TYPE UNIT,$(eval \
+  override export $(name) := $$(if $$(filter command,$$(origin $(name))),$$(value $(name)))))
 
 # All that is downloaded or made stays in the clone.
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
@@ -101,7 +103,7 @@ rollback-platform: $(settings) ## The locks before the last upgrade: [CONFIRM=1]
 # Pools, and the values of blocks: by a pipe, never in a file or a list of processes.
 facts = <(ansible localhost $(ansible_options) --playbook-dir ansible --module-name ansible.builtin.debug \
   --args '{"msg": {"platform_inventory": "{{ platform_inventory }}"}}' | sed '0,/ => {$$/{/ => {$$/!d; s/.*=> //}')
-registered = --inventory $(facts) $(if $(PRUNE),--prune)
+registered = --inventory $(facts) $${PRUNE:+--prune}
 # What a release wants registered, from the playbook to deploy.py: two of them may run at once.
 wanted = mkdir -p $(STATE_DIR); wanted=$$(mktemp $(STATE_DIR)/release.XXXXXX); trap 'rm -f "$$wanted"' EXIT
 
@@ -117,7 +119,7 @@ deploy-flows: $(settings) ## Check the flows, ship a release to the workers, reg
 
 rollback: $(settings) ## Register the release before the last again, or RELEASE=<id>: [PRUNE=1]
 	@$(wanted); $(playbook) ansible/rollback.yml -e flows_wanted="$$wanted"; \
-	  $(prefect_env); python deploy.py apply "$$wanted" $(if $(PRUNE),--prune)
+	  $(prefect_env); python deploy.py apply "$$wanted" $${PRUNE:+--prune}
 
 run: $(settings) ## Run a deployment and follow it: FLOW=<flow>/<deployment> [PARAMS=json]
 	@test -n "$$FLOW" || { echo "Say which: make run FLOW=<flow>/<deployment>"; exit 1; }
@@ -134,8 +136,9 @@ status: $(settings) ## Units, disks, backups and runs on one screen; fails if so
 	  python -m status $(STATE_DIR)/status.json
 
 logs: $(vault_opens) ## The journal of a unit: UNIT=prefect-server [HOST=host]
-	@[[ "$$UNIT" =~ ^[[:alnum:]@.:_-]+$$ ]] || { echo "Say which: make logs UNIT=prefect-server (or prefect-worker@default, nginx, ...)"; exit 1; }
-	@ansible "$${HOST:-all}" $(ansible_options) -b -a "journalctl --no-pager --lines 200 --unit $$UNIT" | sed -E 's/^(\S+) \| CHANGED \| rc=0 >>$$/--- \1/'
+	@test -n "$$UNIT" || { echo "Say which: make logs UNIT=prefect-server (or prefect-worker@default, nginx, ...)"; exit 1; }
+	@journal=$$(mktemp $(STATE_DIR)/journal.XXXXXX); trap 'rm -f "$$journal"' EXIT; \
+	  $(playbook) ansible/logs.yml -e logs_file="$$journal" >/dev/null || status=$$?; cat "$$journal"; exit $${status:-0}
 
 maintenance: $(vault_opens) ## Hold the server back while runs wait, ON=1 [REASON=text], until OFF=1
 	@test "$${ON:+on}$${OFF:+off}" = on -o "$${ON:+on}$${OFF:+off}" = off || { echo "Say which: make maintenance ON=1 REASON='…', or OFF=1"; exit 1; }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import summary
+import yaml
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -21,6 +22,30 @@ def test_no_shell_and_no_make_reads_a_text(name: str) -> None:
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
     command = ["make", "--silent", "--eval", probe, ".probe", f"{name}={HOSTILE}"]
     assert subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, check=True).stdout == HOSTILE
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_what_a_shell_exports_is_not_typed(name: str) -> None:
+    probe = f""".probe: ; @printf %s "$${name}" """
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    command = ["make", "--silent", "--eval", probe, ".probe"]
+    exported = clean | {name: "of the shell"}
+    assert subprocess.run(command, cwd=ROOT, env=exported, capture_output=True, text=True, check=True).stdout == ""
+
+
+def test_what_is_typed_reaches_a_make_within_make() -> None:
+    inner = """.inner: ; @printf %s "$$HOST" """
+    outer = """.outer: ; @$(MAKE) --silent --eval '$(value inner)' .inner"""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    command = ["make", "--silent", f"inner={inner}", "--eval", outer, ".outer", "HOST=typed"]
+    exported = clean | {"HOST": "of the shell"}
+    assert subprocess.run(command, cwd=ROOT, env=exported, capture_output=True, text=True, check=True).stdout == "typed"
+
+
+def test_whatever_the_list_of_commands_names_must_be_typed() -> None:
+    helps = re.findall(r"^[a-z-]+:.*?## (.*)$", MAKEFILE, re.MULTILINE)
+    named = {name for text in helps for name in re.findall(r"\b([A-Z_]+)=", text)}
+    assert named - {"FAULTS"} == set(TEXTS), "make itself reads FAULTS, to choose among tests"
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -71,3 +96,71 @@ def test_a_fault_that_is_not_over_at_the_deadline_is_interrupted_and_named(
     assert done.returncode == code
     summary.main(tmp_path)
     assert end in capsys.readouterr().out
+
+
+def logs(folder: Path, *typed: str, **exported: str) -> subprocess.CompletedProcess[str]:
+    """`make logs` of an environment of two hosts, of which the second cannot be reached; nginx runs on the first."""
+    hosts = {"one": {"ansible_connection": "local"}, "two": {"ansible_host": "127.0.0.1", "ansible_port": 9}}
+    (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": hosts, "vars": {"ansible_become": False}}}))
+    journal = folder / "journalctl"
+    journal.write_text("""#!/bin/sh\nfor last; do :; done; test "$last" != --unit=ngnix && echo "[1] {{ $last }}"\n""")
+    journal.chmod(0o755)
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    ready = [f"--assume-old={file}" for file in (".venv/.complete", f"{folder}/.vault-opens")]
+    command = [
+        "make",
+        "--silent",
+        "logs",
+        *ready,
+        f"STATE_DIR={folder}",
+        f"ansible_options=-i {folder}/hosts.yml",
+        *typed,
+    ]
+    ours = {
+        "PATH": f"{folder}:{clean['PATH']}",
+        "ANSIBLE_STRATEGY": "linear",
+        "ANSIBLE_LOCAL_TEMP": str(folder / "local"),
+    }
+    return subprocess.run(command, cwd=ROOT, env=clean | ours | exported, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("unit", ["nginx", "postgresql@*", r"systemd-fsck@dev-disk-by\x2duuid.service"])
+def test_logs_are_those_of_the_journal_alone(tmp_path: Path, unit: str) -> None:
+    done = logs(tmp_path, f"UNIT={unit}", "HOST=one", UNIT="sshd")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"--- one\n[1] {{{{ --unit={unit} }}}}\n", "")
+    assert list(tmp_path.glob("journal.*")) == []
+
+
+def test_logs_of_a_host_that_is_away_are_missed_in_one_line(tmp_path: Path) -> None:
+    done = logs(tmp_path, "UNIT=nginx", HOST="one")
+    assert done.stdout.startswith("--- one\n[1] ")
+    away, failed = done.stderr.splitlines()
+    assert re.fullmatch(
+        r"unreachable: two: Read the journal: .*Connection refused.* \(correct ansible_host, .*\)", away
+    )
+    assert failed.startswith("make: *** ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        (
+            ["UNIT=ngnix", "HOST=one"],
+            "failed: localhost: Find the unit: The journal of one has no line of ngnix: correct UNIT=; make status"
+            " shows the units.",
+        ),
+        (
+            ["UNIT=nginx", "HOST=three"],
+            "failed: localhost: Find the hosts: HOST=three is no host of this environment: give one of one, two.",
+        ),
+    ],
+)
+def test_logs_that_are_not_there_are_told_in_one_line(tmp_path: Path, typed: list[str], line: str) -> None:
+    done = logs(tmp_path, *typed)
+    assert done.stdout == ""
+    assert [told for told in done.stderr.splitlines() if not told.startswith("make: *** ")] == [line]
+    assert done.returncode == 2
+
+
+def test_logs_want_a_unit(tmp_path: Path) -> None:
+    assert logs(tmp_path).stdout.startswith("Say which: make logs UNIT=prefect-server")
