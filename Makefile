@@ -131,7 +131,7 @@ env: $(settings) ## The PREFECT_* settings of ENV, for: eval "$(make -s env)"
 $(settings): $(vault_opens) ansible/env.yml ansible/group_vars/all.yml $(shell find $(inventory) -type f -not -name '.*' 2>/dev/null)
 	@$(playbook) ansible/env.yml >/dev/null
 
-status: $(settings) ## Units, disks, backups and runs on one screen; fails if something needs you
+status: $(settings) ## Units, disks, updates, backups and runs on one screen; fails if something is wrong
 	@mkdir -p $(STATE_DIR); rm -f $(STATE_DIR)/status.json; $(prefect_env); ANSIBLE_TIMEOUT=4 $(playbook) ansible/status.yml >/dev/null 2>&1 || true; \
 	  python -m status $(STATE_DIR)/status.json
 
