@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -178,6 +179,18 @@ def test_sockets_of_prefect_pass_and_may_stay_silent(proxy: Proxy, path: str) ->
     assert re.search(patient[1], path)
 
 
+@contextlib.contextmanager
+def maintenance(proxy: Proxy) -> Iterator[Proxy]:
+    """The proxy, which holds the server back."""
+    folder = proxy.folder / AWAY / "maintenance"
+    folder.mkdir()
+    (folder / "away.json").write_text('{"detail": "Prefect is away: the disk is changed."}')
+    try:
+        yield proxy
+    finally:
+        shutil.rmtree(folder)
+
+
 LOCAL = {"tls": False, "port": LOCAL_PORT, "Host": f"127.0.0.1:{LOCAL_PORT}"}
 
 
@@ -188,6 +201,34 @@ def test_a_server_that_is_away_is_no_error(start: Callable[[str], Proxy], door: 
     assert answer.headers["Prefect-Maintenance"] == "true", "so Prefect's clients try again without end"
     assert int(answer.headers["Retry-After"]) > 0
     assert json.loads(answer.body)["detail"].startswith("Prefect is away")
+
+
+def received(proxy: Proxy, path: str, seconds: float, tls: bool = True, port: int | None = None, **_: str) -> bytes:
+    """What the handshake of a socket is answered within some seconds."""
+    head = f"GET {path} HTTP/1.1\r\nHost: {DOMAIN}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+    answer = b""
+    with proxy.connect(tls=tls, port=port) as connection:
+        connection.sendall((head if tls else head.replace(DOMAIN, "localhost")).encode())
+        connection.settimeout(seconds)
+        end = time.monotonic() + seconds
+        with contextlib.suppress(TimeoutError):
+            while time.monotonic() < end:
+                answer += connection.recv(4096)
+    return answer
+
+
+@pytest.mark.parametrize("door", [{}, LOCAL], ids=["public", "local"])
+@pytest.mark.parametrize("held_back", [False, True])
+def test_who_sends_events_is_kept_waiting(start: Callable[[str], Proxy], held_back: bool, door: dict) -> None:
+    with maintenance(start("letsencrypt")) if held_back else contextlib.nullcontext(start("away")) as proxy:
+        refused = received(proxy, "/api/events/out", 1, **door)
+        kept = received(proxy, "/api/events/in", 3, **door)
+    assert refused.startswith(b"HTTP/1.1 503")
+    assert b"\r\n\r\n" in refused
+    assert b"Prefect-Maintenance".lower() in refused.lower()
+    assert kept, "or the client would take it for a broken connection"
+    # By default the client (websockets) gives up after 10 seconds.
+    assert len(kept) / 3 * 10 < refused.index(b"\r\n\r\n")
 
 
 @pytest.mark.parametrize("door", [{}, LOCAL], ids=["public", "local"])
@@ -209,14 +250,8 @@ def test_browsers_get_a_page_that_comes_back_by_itself(start: Callable[[str], Pr
 
 @pytest.mark.parametrize("door", [{}, LOCAL], ids=["public", "local"])
 def test_the_server_is_held_back_while_there_is_maintenance(start: Callable[[str], Proxy], door: dict) -> None:
-    proxy = start("letsencrypt")
-    maintenance = proxy.folder / AWAY / "maintenance"
-    maintenance.mkdir()
-    (maintenance / "away.json").write_text('{"detail": "Prefect is away: the disk is changed."}')
-    try:
+    with maintenance(start("letsencrypt")) as proxy:
         answer = proxy.ask("/api/health", **door)
-    finally:
-        shutil.rmtree(maintenance)
     assert (answer.status, answer.headers["Prefect-Maintenance"]) == (503, "true")
     assert b"the disk is changed" in answer.body
     assert proxy.ask("/api/health", **door).status == 200
