@@ -41,6 +41,8 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.events import emit_event
+from prefect.events.clients import PrefectEventsClient
+from prefect.events.worker import EventsWorker
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 from prefect.states import AwaitingRetry, Cancelling, Crashed, Scheduled
@@ -72,6 +74,8 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=math.inf, help="runs at a time")
     parser.add_argument("--drain-seconds", type=float, required=True, help="how long runs may go on after a stop")
     options = parser.parse_args()
+    # A worker that stops while the server is away waits for 10 seconds to send its last event, not for two minutes.
+    EventsWorker.set_client_override(PrefectEventsClient, reconnection_attempts=1)
     worker = Worker(work_pool_name=options.pool, name=options.name, limit=options.limit)
     try:
         anyio.run(work, worker, options.pool, options.drain_seconds)
@@ -211,8 +215,8 @@ async def every(seconds: float, call: Callable[[], Awaitable[object]]) -> None:
 
 async def report(worker: Worker, pool: str) -> None:
     """Tell the server that the worker is there, and what becomes of runs that are Crashed or were never named."""
-    worker.emit("heartbeat")
     await worker.sync_with_backend()
+    worker.emit("heartbeat")  # not while the server is away: sent late, it would tell of a silence long ago
     await retry(worker, pool)
     await take_again(worker, pool)
 

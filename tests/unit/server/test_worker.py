@@ -15,6 +15,7 @@ from pathlib import Path
 from uuid import UUID
 
 import anyio
+import httpx
 import pytest
 import waiting
 from asking import ask
@@ -281,6 +282,20 @@ def test_only_polls_are_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     anyio.run(both)
     assert len(reports) > 3
     assert told == ["WATCHDOG=1"]
+
+
+def test_no_heartbeat_is_of_a_time_when_the_server_was_away() -> None:
+    said: list[str] = []
+
+    class Cut:
+        emit = said.append
+
+        async def sync_with_backend(self) -> None:
+            raise httpx.ConnectError("cut off")
+
+    with pytest.raises(httpx.ConnectError):
+        anyio.run(runpy.run_path(str(PROGRAM))["report"], Cut(), "pool")
+    assert not said, "sent late, it would tell of a silence that is over"
 
 
 def test_a_server_that_is_away_is_waited_for(pool: Pool, prefect_server) -> None:
