@@ -1,14 +1,18 @@
 """What the load of the fault tests runs."""
 
 import time
+from contextlib import nullcontext
+from pathlib import Path
 
-from prefect import flow, task
+from prefect import flow, get_run_logger, task
 from prefect.concurrency.sync import concurrency
-from prefect.runtime import flow_run
+from prefect.runtime import flow_run, task_run
 
 # A limit that flows ask for by name, and one of task runs with a tag
 LIMIT, TAG = "faults", "faults-held"
 MEGABYTE = 1 << 20
+# A file beside this one: from when it is there, `counted` counts.
+SIGN = "count"
 
 
 @task
@@ -42,3 +46,25 @@ def retried() -> None:
     beat()
     if flow_run.run_count == 1:
         time.sleep(600)
+
+
+@task(retries=1)
+def count(number: int, seconds: float) -> None:
+    """Says its number; every tenth needs a second try."""
+    time.sleep(seconds)
+    if number % 10 == 9 and task_run.run_count == 1:
+        raise RuntimeError("the first try of a task")
+    get_run_logger().info("count %s", number)
+
+
+@flow(name="pulse counted", retries=1, retry_delay_seconds=1)
+def counted(tasks: int, seconds: float, holds: bool = False, fails: bool = False) -> None:
+    """From the sign on, takes so many seconds for its tasks, or for a first try that fails."""
+    with concurrency(LIMIT, lease_duration=300, strict=True) if holds else nullcontext():
+        while not Path(SIGN).exists():
+            time.sleep(0.2)
+        if fails and flow_run.run_count == 1:
+            time.sleep(seconds)
+            raise RuntimeError("the first try of a run")
+        for number in range(tasks):
+            count(number, 0 if fails else seconds / tasks)
