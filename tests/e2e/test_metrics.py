@@ -25,7 +25,7 @@ PLACES = {
 def metrics(host: Host, site: Site, finished: Callable[[str], FlowRun]) -> dict[str, str]:
     """What each place exports, when a run has ended."""
     finished("db_dump/shop-postgres")
-    login = "sed 's/^PREFECT_SERVER_API_AUTH_STRING=/user = /' /etc/prefect/server.env"
+    login = "sed -n 's/^PREFECT_SERVER_API_AUTH_STRING=/user = /p' /etc/prefect/server.env"
     return {
         name: host.check_output(f"{login} | curl --silent --fail --config - %s", place.format(domain=site.domain))
         for name, place in PLACES.items()

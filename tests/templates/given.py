@@ -9,7 +9,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 ROLES = sorted(path for path in (ROOT / "ansible/roles").iterdir() if (path / "tasks").is_dir())
 DOMAIN = "prefect.test"
-LOGIN = "admin:right"
+LOGIN, PREVIOUS_LOGIN = "admin:right", "admin:right-before"
 
 
 def read_yaml(path: Path) -> dict:
@@ -37,6 +37,8 @@ GIVEN = {
     "proxy_upstream": [f"127.0.0.1:{UPSTREAM_PORTS[0]}"],
     "prefect_server_password": "of no use",
     "proxy_login": LOGIN,
+    "proxy_previous_login": PREVIOUS_LOGIN,
+    "prefect_server_encryption_key": "of no use",
     "backup_passphrase": "of no use",
     "prefect_environments": {"server": {"installed": "/opt/prefect/envs/example-0123456789ab"}},
     "upgrade_server": {"schema": "0123456789ab"},

@@ -63,3 +63,15 @@ def test_a_vault_that_is_there_gets_what_a_newer_release_wants(inventory):
     assert after.pop("vault_new")
     assert after == before
     assert "changed=0" in make_secrets(inventory)
+
+
+def test_the_password_of_the_vault_changes_as_the_document_says(inventory):
+    make_secrets(inventory)
+    before, password = vault(inventory), (inventory / ".vault-password").read_text()
+    section = (ROOT / "docs/operations.md").read_text().split("### Password of the vault")[1]
+    commands = section.split("```sh\ncd ansible/inventories/production\n")[1].split("```")[0]
+    settings = {"PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(inventory)}
+    subprocess.run(["sh", "-ec", commands], cwd=inventory, env=settings, capture_output=True, check=True)
+    assert vault(inventory) == before
+    assert (inventory / ".vault-password").read_text() != password
+    assert stat.S_IMODE((inventory / ".vault-password").stat().st_mode) == 0o600
