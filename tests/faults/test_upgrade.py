@@ -29,6 +29,18 @@ def test_provision_does_not_upgrade(older_platform: Platform) -> None:
 
 
 @pytest.fixture
+def no_checksums(older_platform: Platform) -> None:
+    """A cluster as an older platform made it."""
+    host = older_platform.host
+    version = host.check_output("pg_lsclusters --no-header").split()[0]
+    program, data = f"/usr/lib/postgresql/{version}/bin/pg_checksums", f"/var/lib/postgresql/{version}/main"
+    host.check_output(f"systemctl stop prefect-server postgresql@{version}-main")
+    host.check_output(f"runuser -u postgres -- {program} --disable --pgdata={data}")
+    host.check_output(f"systemctl start postgresql@{version}-main prefect-server")
+    assert older_platform.sql("SHOW data_checksums") == "off"
+
+
+@pytest.fixture
 def refused_migrations(older_platform: Platform) -> Iterator[None]:
     """A database that takes no change of its schema."""
     older_platform.sql(
@@ -56,7 +68,7 @@ def test_a_migration_that_fails_leaves_the_older_one_with_all_its_data(
 
 
 def test_an_upgrade_that_was_cut_off_is_mended_by_the_next(
-    older_platform: Platform, figures: dict[str, object]
+    older_platform: Platform, no_checksums: None, figures: dict[str, object]
 ) -> None:
     data, late = older_platform.data(), older_platform.start(seconds_ahead=60)
     process = command("upgrade")
@@ -79,3 +91,4 @@ def test_an_upgrade_that_was_cut_off_is_mended_by_the_next(
     older_platform.has(data)
     older_platform.completes(late)
     older_platform.works(LOCKED)
+    assert older_platform.sql("SHOW data_checksums") == "on"
