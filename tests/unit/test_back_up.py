@@ -8,12 +8,50 @@ from pathlib import Path
 import pytest
 
 PROGRAM = Path(__file__).parents[2] / "ansible/roles/backup/files/back-up.py"
+PSQL = """#!/bin/sh
+{}
+"""
 PGBACKREST = """#!/bin/sh
 echo "$@" >>"$(dirname "$0")/asked"
 case "$*" in
 *--repo=[{broken}]\\ *) echo "ERROR: [049]: unable to get address for 'store':"; echo "       HINT: try"; exit 49 ;;
 esac
 """
+
+
+def back_up(folder: Path, broken: str, psql: str) -> subprocess.CompletedProcess[str]:
+    """Back up with stand-ins for pgBackRest and the database."""
+    for name, text in (("pgbackrest", PGBACKREST.format(broken=broken)), ("psql", PSQL.format(psql))):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    (folder / "locks.conf").write_text("[global:backup]\nannotation=server=012\nannotation=worker=345\n")
+    environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}", "LOCKS": str(folder / "locks.conf")}
+    command = [sys.executable, PROGRAM, "incr", "1", "2"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def asked(folder: Path) -> list[str]:
+    """What pgBackRest was asked."""
+    return (folder / "asked").read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("psql", "release"),
+    [
+        ("echo r2 r1", " --annotation=release=r2 r1"),
+        ("", ""),
+        ("echo no such database >&2; exit 2", ""),
+    ],
+)
+def test_a_backup_names_locks_and_release(tmp_path: Path, psql: str, release: str) -> None:
+    done = back_up(tmp_path, "x", psql)
+    assert done.returncode == 0
+    assert asked(tmp_path)[0] == (
+        f"--stanza=prefect --repo=1 --type=incr --annotation=server=012 --annotation=worker=345{release} backup"
+    )
+    assert ("WARN: the backup does not name the release of the flows: no such database" in done.stdout) == (
+        "exit 2" in psql
+    )
 
 
 @pytest.mark.parametrize(
@@ -32,14 +70,6 @@ esac
 def test_every_repository_is_backed_up_whatever_becomes_of_the_others(
     tmp_path: Path, broken: str, code: int, last: str
 ) -> None:
-    fake = tmp_path / "pgbackrest"
-    fake.write_text(PGBACKREST.format(broken=broken))
-    fake.chmod(0o755)
-    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    done = subprocess.run(
-        [sys.executable, PROGRAM, "incr", "1", "2"], env=environment, capture_output=True, text=True, check=False
-    )
+    done = back_up(tmp_path, broken, "")
     assert (done.returncode, (done.stdout.splitlines() or [""])[-1]) == (code, last)
-    assert (tmp_path / "asked").read_text().splitlines() == [
-        f"--stanza=prefect --repo={number} --type=incr backup" for number in (1, 2)
-    ]
+    assert [line.split()[1] for line in asked(tmp_path)] == ["--repo=1", "--repo=2"]

@@ -2,15 +2,39 @@
 """Backs up into one repository after the other: whatever becomes of one, the others have their backup.
 
 Run as postgres, with the type of the backup and the numbers of the repositories. Fails if one got none, and names it.
+LOCKS says in which file of settings the annotations stand that each backup has.
 """
 
+import os
 import subprocess
 import sys
+from pathlib import Path
+
+LOCKS = Path(os.environ.get("LOCKS", "/etc/pgbackrest/conf.d/locks.conf"))
+# The releases of the flows that deployments run, that of most of them first (deployer/kinds/deployments.py)
+RELEASES = """
+SELECT string_agg(release, ' ' ORDER BY deployments DESC, release)
+FROM (SELECT labels ->> 'platform.release' AS release, count(*) AS deployments FROM deployment GROUP BY 1) AS of_each
+WHERE release IS NOT NULL
+"""
 
 
-def back_up(kind: str, repository: str) -> str:
+def annotations() -> list[str]:
+    """What each backup tells of the platform, as options: on the command line, they take the place of the settings'."""
+    lines = LOCKS.read_text().splitlines() if LOCKS.exists() else []
+    options = [f"--{line}" for line in lines if line.startswith("annotation=")]
+    psql = ("psql", "--no-psqlrc", "--tuples-only", "--no-align", "--command", RELEASES, "prefect")
+    asked = subprocess.run(psql, capture_output=True, text=True, check=False)
+    if asked.returncode:  # a backup that does not name it is better than none
+        print(f"WARN: the backup does not name the release of the flows: {' '.join(asked.stderr.split())}", flush=True)
+    elif releases := asked.stdout.strip():
+        options.append(f"--annotation=release={releases}")
+    return options
+
+
+def back_up(kind: str, repository: str, options: list[str]) -> str:
     """Make one backup, and pass on what pgBackRest says. Returns what went wrong, in one line."""
-    command = ("pgbackrest", "--stanza=prefect", f"--repo={repository}", f"--type={kind}", "backup")
+    command = ("pgbackrest", "--stanza=prefect", f"--repo={repository}", f"--type={kind}", *options, "backup")
     wrong = ""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         for line in process.stdout:
@@ -22,7 +46,8 @@ def back_up(kind: str, repository: str) -> str:
 
 def main(kind: str, *repositories: str) -> int:
     """Back up into each."""
-    ended = {repository: back_up(kind, repository) for repository in repositories}
+    options = annotations()
+    ended = {repository: back_up(kind, repository, options) for repository in repositories}
     failed = [f"repository {repository} ({wrong})" for repository, wrong in ended.items() if wrong]
     if failed:
         others = "the others have one" if len(failed) < len(repositories) else "no other has one"
