@@ -13,7 +13,7 @@ export LAB_DIR = $(CURDIR)/.lab/$(LAB_NAME)
 
 # What you type reaches the programs by the environment, letter by letter: neither make nor a shell reads it. What your shell
 # exports by the same name is not meant for them: many export HOST.
-$(foreach name,CANCEL CONFIRM FLOW HOST LIMIT NAME OFF ON OVERWRITE PARAMS PROJECT PRUNE REASON RELEASE START TAGS TEMPLATE TIME TYPE UNIT,$(eval \
+$(foreach name,CANCEL CONFIRM FLOW HOST LIMIT NAME OFF ON OVERWRITE PACKED PARAMS PROJECT PRUNE REASON RELEASE START TAGS TEMPLATE TIME TYPE UNIT,$(eval \
   override export $(name) := $$(if $$(filter command,$$(origin $(name))),$$(value $(name)))))
 
 # All that is downloaded or made stays in the clone.
@@ -104,7 +104,10 @@ rollback-platform: $(settings) ## The locks before the last upgrade: [CONFIRM=1]
 facts = <(ansible localhost $(ansible_options) --playbook-dir ansible --module-name ansible.builtin.debug \
   --args '{"msg": {"platform_inventory": "{{ platform_inventory }}"}}' | sed '0,/ => {$$/{/ => {$$/!d; s/.*=> //}')
 registered = --inventory $(facts) $${PRUNE:+--prune}
-# What a release wants registered, from the playbook to deploy.py: two of them may run at once.
+# Archive and manifest of a release. A deployment packs into a folder of its own, as two of them may run at once.
+packed = $(STATE_DIR)/packed
+pack_apart = mkdir -p $(STATE_DIR); packed=$$(mktemp -d $(packed).XXXXXX); trap 'rm -rf "$$packed"' EXIT
+# What a release wants registered, from the playbook to deploy.py, also apart.
 wanted = mkdir -p $(STATE_DIR); wanted=$$(mktemp $(STATE_DIR)/release.XXXXXX); trap 'rm -f "$$wanted"' EXIT
 
 check: .venv/.complete ## Every file under flows/, without a server
@@ -113,9 +116,13 @@ check: .venv/.complete ## Every file under flows/, without a server
 plan: $(settings) ## What `make deploy-flows` would change, field by field: [PRUNE=1]
 	@$(prefect_env); python deploy.py plan --target $(ENV) $(registered) --markdown $(STATE_DIR)/plan.md || test $$? = 2
 
-deploy-flows: $(settings) ## Check the flows, ship a release to the workers, register what it wants: [PRUNE=1]
-	@$(wanted); $(prefect_env); $(playbook) ansible/deploy.yml -e flows_wanted="$$wanted"; \
-	  python deploy.py apply "$$wanted" $(registered)
+pack: .venv/.complete ## Check the flows and pack a release, without vault and server: make deploy-flows PACKED=1
+	@rm -rf $(packed); python deploy.py pack --target $(ENV) $(packed)
+
+deploy-flows: $(settings) ## Check the flows, ship a release to the workers, register what it wants: [PACKED=1] [PRUNE=1]
+	@if test -n "$$PACKED"; then packed=$(packed); else $(pack_apart); fi; \
+	  $(prefect_env); $(playbook) ansible/deploy.yml -e flows_packed="$$packed"; \
+	  python deploy.py apply "$$packed/manifest.json" $(registered)
 
 rollback: $(settings) ## Register the release before the last again, or RELEASE=<id>: [PRUNE=1]
 	@$(wanted); $(playbook) ansible/rollback.yml -e flows_wanted="$$wanted"; \
@@ -178,6 +185,8 @@ ci_known_hosts = $(STATE_DIR)/ci/known_hosts
 ifneq ($(wildcard $(ci_key)),)
 export ANSIBLE_PRIVATE_KEY_FILE = $(ci_key)
 export ANSIBLE_SSH_ARGS = -o ControlMaster=auto -o ControlPersist=120s -o StrictHostKeyChecking=yes -o UserKnownHostsFile=$(ci_known_hosts)
+# A job signs in as the user who may deploy, and no more.
+ansible_options += -e ansible_user=prefect-deploy
 endif
 
 ci-vault: ci_secrets = VAULT_PASSWORD
@@ -363,7 +372,7 @@ bench-deploy: $(settings) ## How long deploy.py takes for 100 projects, beside `
 	@uv pip sync --quiet --python .cache/envs/bench/bin/python --require-hashes $<
 	@touch $@
 
-commands := bench bench-provision bench-deploy help lock outdated secrets provision plan-provision upgrade rollback-platform check plan deploy-flows rollback run env status logs maintenance renew-dry-run backup restore resume restore-drill new-project up lab lab-base lab-host lab-acme lab-outside lab-provision ui down \
+commands := bench bench-provision bench-deploy help lock outdated secrets provision plan-provision upgrade rollback-platform check plan pack deploy-flows rollback run env status logs maintenance renew-dry-run backup restore resume restore-drill new-project up lab lab-base lab-host lab-acme lab-outside lab-provision ui down \
   ci-vault ci-credentials test test-everything test-without-lab test-quick tools tools-unit tools-browser lint lint-yaml lint-ansible test-flows test-unit test-lab test-provision test-platform test-live test-faults test-copies snapshot test-lab-live test-lab-copies
 .PHONY: $(commands)
 

@@ -9,7 +9,7 @@ import argparse
 import asyncio
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
@@ -21,7 +21,7 @@ from deployer.desired import Release, desired
 from deployer.errors import DeployError
 from deployer.kinds.deployments import releases
 from deployer.plan import make
-from deployer.project import discover, find, system_packages
+from deployer.project import find, system_packages
 from deployer.run import run
 from deployer.targets import PRODUCTION
 
@@ -36,7 +36,9 @@ def main(arguments: list[str] | None = None, python_of: PythonOf = environment.p
             case "check":
                 return _check(options, python_of)
             case "pack":
-                print(json.dumps(_pack(options, python_of)))
+                _pack(options, python_of)
+            case "take":
+                _take(options)
             case "plan":
                 return asyncio.run(_plan(options, _state(options, python_of)))
             case "apply":
@@ -66,10 +68,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     releases = argparse.ArgumentParser(add_help=False)
     releases.add_argument("--release", metavar="ID", help="the release whose code runs (that of the working tree)")
-    for name in ("flows", "envs"):
-        folder = PurePosixPath("/opt/prefect", name)
+    for name, folder in (("flows", "/opt/prefect/flows"), ("envs", "/opt/prefect/flows/envs")):
         text = f"where the workers keep their {name} (%(default)s)"
-        releases.add_argument(f"--{name}-root", type=PurePosixPath, default=folder, metavar="DIR", help=text)
+        default = PurePosixPath(folder)
+        releases.add_argument(f"--{name}-root", type=PurePosixPath, default=default, metavar="DIR", help=text)
     manifests = argparse.ArgumentParser(add_help=False)
     manifests.add_argument(
         "manifest", type=Path, nargs="?", metavar="MANIFEST", help="what `pack` kept of a release (the working tree)"
@@ -84,9 +86,10 @@ def _parser() -> argparse.ArgumentParser:
         "pack", parents=[flows, environments, releases], help="check, then pack the code and what it wants registered"
     )
     packing.add_argument("folder", type=Path, metavar="FOLDER", help="where archive and manifest go")
-    packing.add_argument(
-        "--in-use", action="store_true", help="also list the releases that deployments on the server run from"
+    taking = commands.add_parser(
+        "take", parents=[environments], help="refuse what `pack` did not leave; tell what the workers need, as JSON"
     )
+    taking.add_argument("folder", type=Path, metavar="FOLDER", help="where archive and manifest are")
     planning = commands.add_parser(
         "plan", parents=[flows, environments, releases, manifests], help="show what `apply` would do"
     )
@@ -134,16 +137,34 @@ def _check(options: argparse.Namespace, python_of: PythonOf) -> int:
     return 1 if checked.problems else 0
 
 
-def _pack(options: argparse.Namespace, python_of: PythonOf) -> dict[str, str | list[str]]:
-    # First, as a server that refuses the login is noticed before the flows are imported
-    in_use = {"in_use": asyncio.run(_in_use())} if options.in_use else {}
+def _pack(options: argparse.Namespace, python_of: PythonOf) -> None:
     wanted = _wanted(options, inventory.read(options.inventory), python_of)
     packed = archive.pack(options.flows, options.folder)
-    manifest = options.folder / f"{wanted.release}-{options.target}.json"
-    wanted.write(manifest)
-    packages = sorted({name for project in discover(options.flows)[0] for name in system_packages(project)[0]})
-    release = {"release": wanted.release, "archive": str(packed), "manifest": str(manifest)}
-    return release | {"system_packages": packages} | in_use
+    replace(wanted, archive=packed).write(options.folder / archive.MANIFEST)
+    print(f"The release {wanted.release} for {options.target} is packed into {options.folder}")
+
+
+def _take(options: argparse.Namespace) -> None:
+    """Nothing of the flows is imported."""
+    manifest = options.folder / archive.MANIFEST
+    wanted = state.read(manifest)
+    if wanted.owner.rpartition("/")[2] != options.target:
+        raise DeployError(f"{manifest} is for {wanted.owner}, not for {options.target}: run `make pack` again")
+    projects = archive.unpack_needs(options.folder, wanted.archive)
+    if given := inventory.read(options.inventory):
+        given.check_pools(wanted)
+    listed = [system_packages(project) for project in projects]
+    if problems := [problem for _, wrong in listed for problem in wrong]:
+        raise DeployError("\n".join(map(str, problems)))
+    release = {
+        "release": wanted.release,
+        "archive": str(options.folder / archive.ARCHIVE),
+        "manifest": str(manifest),
+        "locks": [{"name": each.name, "lock": str(each.folder / "requirements.txt")} for each in projects],
+        "system_packages": sorted({name for names, _ in listed for name in names}),
+        "in_use": asyncio.run(_in_use()),
+    }
+    print(json.dumps(release))
 
 
 def _state(options: argparse.Namespace, python_of: PythonOf) -> state.State:

@@ -1,12 +1,18 @@
 """Releases: what `flows/` holds, named after its commit and packed for the workers."""
 
+import hashlib
 import os
+import re
+import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from deployer.errors import DeployError, Problem, one_line
+from deployer.project import Project
 
+ARCHIVE, MANIFEST = "flows.tar", "manifest.json"
 # Files of settings that are no settings yet
 EXAMPLES = (".env.example", ".env.sample", ".env.template")
 
@@ -54,17 +60,46 @@ def release_id(flows: Path, allow_dirty: bool) -> str:
     return f"{commit}-dirty-{_tree(flows)[:8]}"
 
 
-def pack(flows: Path, folder: Path) -> Path:
-    """Pack the working tree of `flows` into `folder`; returns the archive, which is named after its content."""
+def pack(flows: Path, folder: Path) -> str:
+    """Pack the working tree of `flows` into the archive of `folder`; returns the archive's hash.
+
+    The same files of the same commit make the same archive, byte for byte.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    tree = _tree(flows)
-    archive = folder / f"{tree}.tar"
-    if not archive.exists():
-        part = archive.with_suffix(f".{os.getpid()}.part")
-        # From the folder above: git archives only the part of a tree that is the current folder
-        _git(flows.parent, "-c", "tar.umask=0022", "archive", "--format=tar", f"--output={part.resolve()}", tree)
-        part.rename(archive)
-    return archive
+    archive = folder / ARCHIVE
+    # git dates the files of an archive by a commit, and by the clock where there is none
+    when = f"{_git(flows, 'log', '--max-count=1', '--format=%ct')} +0000"
+    who = {f"GIT_{role}_{part}": "flows" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
+    dates = {"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when}
+    commit = _git(flows, "commit-tree", "-m", "flows", _tree(flows), settings=who | dates)
+    # From the folder above: git archives only the part of a tree that is the current folder
+    _git(flows.parent, "-c", "tar.umask=0022", "archive", "--format=tar", f"--output={archive.resolve()}", commit)
+    return _hash(archive)
+
+
+def unpack_needs(folder: Path, expected: str) -> list[Project]:
+    """Take the locks and the lists of Debian packages out of the archive of `folder`, into `folder/projects`.
+
+    Returns the projects that have a lock. Raises a DeployError if the archive's hash is not `expected`.
+    """
+    archive = folder / ARCHIVE
+    if not archive.is_file():
+        raise DeployError(f"{archive} is missing, which belongs to its manifest: run `make pack` again")
+    if _hash(archive) != expected:
+        raise DeployError(f"{archive} is not the archive that its manifest names: run `make pack` again")
+    shutil.rmtree(folder / "projects", ignore_errors=True)
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            if member.isfile() and re.fullmatch(r"[a-z][a-z0-9_]*/(requirements|apt)\.txt", member.name):
+                file = folder / "projects" / member.name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(tar.extractfile(member).read())
+    return [Project(lock.parent) for lock in sorted(folder.glob("projects/*/requirements.txt"))]
+
+
+def _hash(archive: Path) -> str:
+    with archive.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _tree(flows: Path) -> str:
@@ -73,12 +108,14 @@ def _tree(flows: Path) -> str:
     """
     with TemporaryDirectory() as scratch:
         index = Path(scratch, "index")
-        _git(flows, "add", "--all", "--", ".", index=index)
-        return _git(flows, "write-tree", f"--prefix={_git(flows, 'rev-parse', '--show-prefix')}", index=index)
+        scratch_index = {"GIT_INDEX_FILE": str(index)}
+        _git(flows, "add", "--all", "--", ".", settings=scratch_index)
+        prefix = _git(flows, "rev-parse", "--show-prefix")
+        return _git(flows, "write-tree", f"--prefix={prefix}", settings=scratch_index)
 
 
-def _git(folder: Path, *arguments: str, index: Path | None = None) -> str:
-    environment = os.environ | ({"GIT_INDEX_FILE": str(index)} if index else {})
+def _git(folder: Path, *arguments: str, settings: dict[str, str] | None = None) -> str:
+    environment = os.environ | (settings or {})
     command = ["git", *arguments]
     try:
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)  # noqa: S603

@@ -1,18 +1,16 @@
 """What the server should hold: pure values made from what the files declare, the target, and the release."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from deployer.check import Checked, Deployment
 from deployer.environment import lock_hash
-from deployer.errors import DeployError
 from deployer.kinds.automations import Automations
 from deployer.kinds.deployments import OWNER_LABEL, PAUSED_LABEL, PROJECT_LABEL, RELEASE_LABEL, Deployments
 from deployer.kinds.variables import Variables
 from deployer.kinds.work_pools import WorkPools
-from deployer.state import Resource, State
+from deployer.state import Resource, State, check_release
 from deployer.targets import Target
 
 
@@ -25,8 +23,7 @@ class Release:
     envs_root: PurePosixPath
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.id):
-            raise DeployError(f"{self.id!r} cannot name a release: use letters, digits, '.', '_' and '-'")
+        check_release(self.id)
 
     def folder(self, project: str) -> PurePosixPath:
         """Where the release keeps a project's code."""
@@ -44,9 +41,8 @@ def desired(checked: Checked, release: Release, work_pools: Iterable[str]) -> St
     if target and target.name_prefix:  # the target without one has the rest
         return State(release.id, owner, deployments)
     declared = [_marked(each, owner) for each in checked.resources.resources.values()]
-    pools = {each.name for each in declared if each.kind == WorkPools.title}
-    others = [_pool(name) for name in sorted(set(work_pools) - pools)]
-    return State(release.id, owner, others + declared + deployments, checked.resources.blocks)
+    resources = WorkPools.undeclared(work_pools, declared) + declared + deployments
+    return State(release.id, owner, resources, checked.resources.blocks)
 
 
 def _deployment(deployment: Deployment, release: Release, target: Target | None, owner: str) -> Resource:
@@ -74,7 +70,8 @@ def _deployment(deployment: Deployment, release: Release, target: Target | None,
         "pull_steps": [{"prefect.deployments.steps.set_working_directory": {"directory": str(folder)}}],
         "work_pool_name": target.work_pool or declared.pool,
         "work_queue_name": declared.queue or "default",
-        "job_variables": declared.job_variables | {"command": f"{python} -m prefect.engine"},
+        # Python ignores the option: it shows to everybody on the host which release a process works in
+        "job_variables": declared.job_variables | {"command": f"{python} -X release={folder} -m prefect.engine"},
         "parameters": declared.parameters | target.parameters.get(flow.name, {}),
         "parameter_openapi_schema": flow.parameters,
         "enforce_parameter_schema": declared.enforce_parameter_schema,
@@ -93,7 +90,3 @@ def _marked(resource: Resource, owner: str) -> Resource:
     if resource.kind not in (Automations.title, Variables.title):
         return resource
     return Resource(resource.kind, resource.name, resource.fields | {"tags": [*resource.fields["tags"], owner]})
-
-
-def _pool(name: str) -> Resource:
-    return Resource(WorkPools.title, name, {"type": "process"})

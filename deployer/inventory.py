@@ -8,6 +8,8 @@ from typing import Any
 
 from deployer.errors import DeployError
 from deployer.kinds.blocks import NotificationBlocks, SecretBlocks, unusable
+from deployer.kinds.deployments import Deployments
+from deployer.kinds.work_pools import WorkPools
 from deployer.resources import FILE
 from deployer.state import Resource, State
 
@@ -19,9 +21,19 @@ class Inventory:
     work_pools: list[str] = field(default_factory=list)
     blocks: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
+    def check_pools(self, state: State) -> None:
+        """Raises a DeployError if no worker serves the pool of a deployment."""
+        for each in state.resources:
+            if each.kind == Deployments.title and (pool := each.fields["work_pool_name"]) not in self.work_pools:
+                raise DeployError(
+                    f"no worker of this environment serves the pool {pool!r} of {each.name}: served are "
+                    f"{', '.join(sorted(self.work_pools)) or 'none'}; add it to prefect_worker_pools of the inventory"
+                )
+
     def added_to(self, state: State) -> State:
-        """The state, and the blocks with their values, of the kinds that it has; raises a DeployError if one that it
-        needs has none, or if an address is none.
+        """The state, the pools that workers serve, and the blocks with their values, of the kinds that it has.
+
+        Raises a DeployError if a block that it needs has no value, or if an address is none.
         """
         for kind, names in state.blocks.items():
             for name in names:
@@ -43,7 +55,9 @@ class Inventory:
             for name, value in of.items()
             if kind in state.blocks
         ]
-        return replace(state, resources=[*blocks, *state.resources])
+        # Without blocks, the state is of a target that registers deployments only
+        pools = WorkPools.undeclared(self.work_pools, state.resources) if state.blocks else []
+        return replace(state, resources=[*blocks, *pools, *state.resources])
 
 
 def read(file: str | None) -> Inventory | None:

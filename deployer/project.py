@@ -6,7 +6,7 @@ from pathlib import Path
 
 from deployer.errors import DeployError, Problem
 
-# Environments of the platform itself have these names beside those of the projects
+# Environments of the platform itself have these names
 RESERVED = {"flows", "server", "worker"}
 
 

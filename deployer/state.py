@@ -2,11 +2,18 @@
 
 import json
 import os
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from deployer.errors import DeployError
+
+
+def check_release(name: str) -> None:
+    """Raises a DeployError for what cannot name a release: the name is part of paths on the workers."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise DeployError(f"{name!r} cannot name a release: use letters, digits, '.', '_' and '-'")
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,11 @@ class State:
     resources: list[Resource]
     # names of the blocks that must have a value, by kind; no kind at all: blocks are another target's
     blocks: dict[str, list[str]] = field(default_factory=dict)
+    # SHA-256 of the archive that holds its code
+    archive: str = ""
+
+    def __post_init__(self) -> None:
+        check_release(self.release)
 
     def write(self, file: Path) -> None:
         """Keep it as JSON."""
@@ -40,6 +52,6 @@ def read(file: Path) -> State:
     try:
         kept = json.loads(file.read_text(encoding="utf-8"))
         resources = [Resource(**each) for each in kept["resources"]]
-        return State(kept["release"], kept["owner"], resources, kept["blocks"])
+        return State(kept["release"], kept["owner"], resources, kept["blocks"], kept.get("archive", ""))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DeployError(f"{file} is not the manifest of a release ({error}): make one with deploy.py pack") from None
+        raise DeployError(f"{file} is not the manifest of a release ({error}): `make pack` makes one") from None

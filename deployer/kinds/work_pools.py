@@ -1,5 +1,6 @@
 """Work pools and their queues."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
@@ -16,6 +17,12 @@ class WorkPools(Kind):
     """Process pools: the workers here serve no others."""
 
     title = "work pool"
+
+    @classmethod
+    def undeclared(cls, served: Iterable[str], declared: Iterable[Resource]) -> list[Resource]:
+        """The pools that workers serve and no file declares, as they are made."""
+        names = {each.name for each in declared if each.kind == cls.title}
+        return [Resource(cls.title, name, {"type": ProcessWorker.type}) for name in sorted({*served} - names)]
 
     async def read(self, names: set[str]) -> dict[str, Held]:
         found = await pages(lambda offset: self._client.read_work_pools(PAGE, offset))

@@ -5,7 +5,7 @@ import tarfile
 
 import pytest
 
-from deployer.archive import check_files, pack, release_id
+from deployer.archive import ARCHIVE, check_files, pack, release_id, unpack_needs
 from deployer.errors import DeployError
 
 
@@ -31,10 +31,39 @@ def names(archive):
 
 def test_a_clean_tree_is_named_after_its_commit(flows, tmp_path):
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=flows, capture_output=True, text=True).stdout
-    archive = pack(flows, tmp_path / "out")
+    hash_ = pack(flows, tmp_path / "out")
     assert commit.startswith(release_id(flows, allow_dirty=False))
-    assert names(archive) == {"shop/flow.py"}
-    assert pack(flows, tmp_path / "out") == archive
+    assert names(tmp_path / "out" / ARCHIVE) == {"shop/flow.py"}
+    assert pack(flows, tmp_path / "again") == hash_
+    assert (tmp_path / "again" / ARCHIVE).read_bytes() == (tmp_path / "out" / ARCHIVE).read_bytes()
+
+
+def test_the_locks_and_the_lists_of_packages_come_out_of_the_archive(flows, tmp_path):
+    (flows / "shop" / "requirements.txt").write_text("prefect==1\n")
+    (flows / "shop" / "apt.txt").write_text("jq\n")
+    (flows / "shop" / "tests").mkdir()
+    (flows / "shop" / "tests" / "requirements.txt").write_text("of no project\n")
+    hash_ = pack(flows, tmp_path / "out")
+    (tmp_path / "out/projects/gone").mkdir(parents=True)
+    (tmp_path / "out/projects/gone/requirements.txt").write_text("of an earlier release\n")
+    (flows / "shop" / "requirements.txt").write_text("changed since\n")
+    [shop] = unpack_needs(tmp_path / "out", hash_)
+    assert shop.name == "shop"
+    assert {file.name: file.read_text() for file in shop.folder.iterdir()} == {
+        "requirements.txt": "prefect==1\n",
+        "apt.txt": "jq\n",
+    }
+
+
+def test_an_archive_that_its_manifest_does_not_name_is_refused(flows, tmp_path):
+    hash_ = pack(flows, tmp_path / "out")
+    (flows / "shop" / "flow.py").write_text("two\n")
+    pack(flows, tmp_path / "out")
+    with pytest.raises(DeployError, match=r"flows.tar is not the archive that its manifest names: run `make pack`"):
+        unpack_needs(tmp_path / "out", hash_)
+    (tmp_path / "out" / ARCHIVE).unlink()
+    with pytest.raises(DeployError, match=r"flows.tar is missing"):
+        unpack_needs(tmp_path / "out", hash_)
 
 
 def test_uncommitted_changes_are_refused_where_only_committed_code_may_run(flows):
@@ -50,7 +79,8 @@ def test_uncommitted_changes_get_a_name_of_their_own_each(flows, tmp_path):
         (flows / "shop" / "new.py").write_text(text)
         release = release_id(flows, allow_dirty=True)
         assert release.startswith(f"{clean}-dirty-")
-        assert names(pack(flows, tmp_path / "out")) == {"shop/flow.py", "shop/new.py"}
+        pack(flows, tmp_path / "out")
+        assert names(tmp_path / "out" / ARCHIVE) == {"shop/flow.py", "shop/new.py"}
         releases.add(release)
     assert len(releases) == 2
     staged = subprocess.run(
@@ -62,7 +92,8 @@ def test_uncommitted_changes_get_a_name_of_their_own_each(flows, tmp_path):
 def test_ignored_files_are_not_shipped(flows, tmp_path):
     (flows / "shop" / "__pycache__").mkdir()
     (flows / "shop" / "__pycache__" / "flow.pyc").write_text("")
-    assert names(pack(flows, tmp_path / "out")) == {"shop/flow.py"}
+    pack(flows, tmp_path / "out")
+    assert names(tmp_path / "out" / ARCHIVE) == {"shop/flow.py"}
 
 
 def test_outside_a_clone_one_line_says_so(tmp_path):

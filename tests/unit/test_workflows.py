@@ -34,6 +34,22 @@ SSH_FILES = {".cache/production/ci/key": "SSH_PRIVATE_KEY", ".cache/production/c
 VAULT_FILE = {"ansible/inventories/production/.vault-password": "VAULT_PASSWORD"}
 
 
+def tools(clone, deploy, playbook):
+    """A control machine that is ready, with stand-ins for deploy.py and Ansible."""
+    (clone / "deploy.py").write_text(deploy)
+    for program, text in (("ansible-playbook", playbook), ("ansible", "#!/bin/sh\n")):
+        (clone / ".venv/bin").mkdir(parents=True, exist_ok=True)
+        (clone / ".venv/bin" / program).write_text(text)
+        (clone / ".venv/bin" / program).chmod(0o755)
+    for environment in ("production", "staging"):
+        (clone / "ansible/inventories" / environment / ".vault-password").touch()
+    needed = ["requirements/uv.txt", "requirements/control.txt", "ansible/env.yml", "ansible/group_vars/all.yml"]
+    made = [f".cache/{name}/{file}" for name in ("production", "staging") for file in (".vault-opens", "prefect.env")]
+    for file in [*needed, ".venv/.complete", *made]:  # in this order: make goes by time
+        (clone / file).parent.mkdir(parents=True, exist_ok=True)
+        (clone / file).touch()
+
+
 def run(*command, **options):
     return subprocess.run(command, capture_output=True, text=True, **options)
 
@@ -54,7 +70,7 @@ def test_zizmor_finds_nothing():
 
 @pytest.mark.parametrize("step", RUN_STEPS)
 def test_every_shell_line_is_a_target_of_the_makefile(step):
-    line = re.fullmatch(r"make ([a-z-]+)( ENV=[a-z]+)?", step["run"])
+    line = re.fullmatch(r"make ([a-z-]+)( ENV=[a-z]+)?( PACKED=1)?", step["run"])
     assert line, step["run"]
     rules = re.findall(r"^([a-z][a-z -]*):(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert line[1] in {target for rule in rules for target in rule.split()}
@@ -63,6 +79,44 @@ def test_every_shell_line_is_a_target_of_the_makefile(step):
 def test_staging_is_deployed_as_production_is():
     staging, production = ((GITHUB / f"workflows/deploy-{name}.yml").read_text() for name in ("staging", "production"))
     assert yaml.safe_load(staging.replace("staging", "production"))["jobs"] == yaml.safe_load(production)["jobs"]
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_the_code_of_the_flows_and_the_secrets_never_meet(environment):
+    pack, deploy = (WORKFLOWS[f"deploy-{environment}"]["jobs"][job] for job in ("pack", "deploy"))
+    assert "secrets." not in json.dumps(pack)
+    assert "environment" not in pack, "GitHub gives the secrets of an environment to its jobs only"
+    assert [step["run"] for step in pack["steps"] if "run" in step] == [f"make pack ENV={environment}"]
+    assert deploy["needs"] == "pack"
+    runs = [step["run"] for step in deploy["steps"] if "run" in step]
+    assert runs == [f"make ci-credentials ENV={environment}", f"make deploy-flows ENV={environment} PACKED=1"]
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_what_the_first_job_packs_is_where_the_second_looks_for_it(environment, clone):
+    jobs = WORKFLOWS[f"deploy-{environment}"]["jobs"]
+    [left] = [step["with"] for step in jobs["pack"]["steps"] if "upload-artifact" in step.get("uses", "")]
+    [taken] = [step["with"] for step in jobs["deploy"]["steps"] if "download-artifact" in step.get("uses", "")]
+    assert (left["name"], left["path"]) == (taken["name"], taken["path"])
+    assert left["include-hidden-files"], "what lies in .cache is left out otherwise"
+    tools(clone, deploy="import sys; print(*sys.argv[1:])", playbook='#!/bin/sh\necho "$PACKED:$@"\n')
+    packed = make(clone, "pack", f"ENV={environment}")
+    assert packed.stdout == f"pack --target {environment} {clone}/{left['path']}\n"
+    deployed = make(clone, "deploy-flows", f"ENV={environment}", "PACKED=1")
+    playbook, applied = deployed.stdout.splitlines()
+    assert playbook.startswith("1:")
+    assert playbook.endswith(f"ansible/deploy.yml -e flows_packed={clone}/{left['path']}"), deployed.stdout
+    assert applied.startswith(f"apply {clone}/{left['path']}/manifest.json --inventory /dev/fd/")
+
+
+def test_a_deployment_by_hand_packs_into_a_folder_of_its_own_and_leaves_nothing(clone):
+    tools(clone, deploy="import sys; print(*sys.argv[1:])", playbook='#!/bin/sh\necho "$PACKED:$@"\n')
+    deployed = make(clone, "deploy-flows", "ENV=production")
+    playbook, applied = deployed.stdout.splitlines()
+    [folder] = re.findall(r"flows_packed=(.*/\.cache/production/packed\.\w+)$", playbook)
+    assert playbook.startswith(":"), "so that the playbook checks and packs"
+    assert applied.startswith(f"apply {folder}/manifest.json ")
+    assert not list((clone / ".cache/production").glob("packed*"))
 
 
 def test_the_plan_is_for_branches_of_the_repository_itself():
@@ -119,6 +173,16 @@ def test_ssh_takes_the_key_and_the_listed_hosts_only(clone):
     assert f"ANSIBLE_PRIVATE_KEY_FILE={clone}/.cache/production/ci/key" in shown
     assert f"StrictHostKeyChecking=yes -o UserKnownHostsFile={clone}/.cache/production/ci/known_hosts" in shown
     assert "ANSIBLE_SSH_ARGS" not in make(clone, ".show", "ENV=staging").stdout, "they are of one environment"
+
+
+def test_a_job_signs_in_as_the_user_who_deploys(clone):
+    with (clone / "Makefile").open("a") as makefile:
+        makefile.write("\n.show:\n\t@echo $(playbook)\n")
+    assert "ansible_user" not in make(clone, ".show", "ENV=production").stdout, "you sign in as your inventory says"
+    make(clone, "ci-credentials", "ENV=production", **SECRETS)
+    assert "-e ansible_user=prefect-deploy" in make(clone, ".show", "ENV=production").stdout
+    user = yaml.safe_load((ROOT / "ansible/group_vars/all.yml").read_text())["platform_deploy_user"]
+    assert user == "prefect-deploy"
 
 
 @pytest.mark.parametrize("target", ["ci-vault", "ci-credentials"])

@@ -1,10 +1,16 @@
 """Deployments on a real server: what is there afterwards, also the second time."""
 
+import hashlib
 import json
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from asking import ask, registered
 from prefect.client.schemas.actions import WorkPoolCreate
+
+import deploy
 
 
 def test_a_first_apply_creates_pool_and_deployments(apply, shop) -> None:
@@ -32,8 +38,8 @@ def test_a_first_apply_creates_pool_and_deployments(apply, shop) -> None:
         {"prefect.deployments.steps.set_working_directory": {"directory": "/opt/prefect/flows/releases/r1/shop"}}
     ]
     command = daily.job_variables["command"]
-    assert command.startswith("/opt/prefect/envs/shop-")
-    assert command.endswith("/bin/python -m prefect.engine")
+    assert command.startswith("/opt/prefect/flows/envs/shop-")
+    assert command.endswith("/bin/python -X release=/opt/prefect/flows/releases/r1/shop -m prefect.engine")
     assert daily.job_variables["env"] == {"LEVEL": "high"}
     assert daily.global_concurrency_limit.limit == 1
     assert daily.parameter_openapi_schema["required"] == ["who"]
@@ -149,22 +155,39 @@ def test_only_what_this_repository_registered_is_deleted_and_only_when_asked(app
     assert {f"{shop}/daily", f"{shop}-other/by-others"} <= set(registered()) - {gone}
 
 
+@pytest.fixture
+def packed(run, tmp_path: Path, monkeypatch) -> Callable[[str], Path]:
+    """Packs a release, with an archive of nothing; gives the folder."""
+
+    def pack(release: str) -> Path:
+        folder = tmp_path / release
+        folder.mkdir()
+        with tarfile.open(folder / "flows.tar", "w"):
+            pass
+        hash_ = hashlib.sha256((folder / "flows.tar").read_bytes()).hexdigest()
+        monkeypatch.setattr("deployer.archive.pack", lambda flows, folder: hash_)
+        code, [line], errors = run("pack", "--release", release, str(folder))
+        assert (code, line, errors) == (0, f"The release {release} for lab is packed into {folder}", [])
+        return folder
+
+    return pack
+
+
 def test_the_releases_that_deployments_run_from_are_told_whoever_registered_them(
-    apply, run, shop: str, tmp_path: Path, monkeypatch
+    apply, packed, shop: str, capsys
 ) -> None:
-    monkeypatch.setattr("deployer.archive.pack", lambda flows, folder: folder / "code.tar")
     apply("r7")
     flow = ask("create_flow_from_name", f"{shop}-other")
     ask("create_deployment", flow_id=flow, name="by-others", path="/opt/prefect/flows/releases/r5/shop")
-    code, [line], errors = run("pack", "--in-use", "--release", "r8", str(tmp_path))
-    assert (code, errors) == (0, [])
-    assert {"r5", "r7"} <= set(json.loads(line)["in_use"])
+    folder = packed("r8")
+    assert deploy.main(["take", "--target", "lab", str(folder)]) == 0
+    taken = json.loads(capsys.readouterr().out)
+    assert {"r5", "r7"} <= set(taken["in_use"])
+    assert (taken["release"], taken["manifest"]) == ("r8", str(folder / "manifest.json"))
 
 
-def test_a_manifest_brings_back_what_was(apply, run, plan, shop: str, flows: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("deployer.archive.pack", lambda flows, folder: folder / "code.tar")
-    _, [line], _ = run("pack", "--release", "r1", str(tmp_path))
-    manifest = json.loads(line)["manifest"]
+def test_a_manifest_brings_back_what_was(apply, plan, packed, shop: str, flows: Path) -> None:
+    manifest = str(packed("r1") / "manifest.json")
     apply()
     before = ask("read_deployment_by_name", f"{shop}/daily")
     file = flows / "shop" / "prefect.yaml"
