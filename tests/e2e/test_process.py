@@ -40,5 +40,7 @@ def test_a_run_uses_the_python_of_its_project_and_the_code_of_the_release(
     )
     assert process.user == "prefect-worker-default"
     assert re.fullmatch(RELEASES + "[^/]+/db_dump", process.folder)
-    assert re.fullmatch(r"/opt/prefect/envs/db_dump-[0-9a-f]{12}/bin/python -m prefect\.engine", process.command)
+    python, _, options = process.command.partition(" ")
+    assert re.fullmatch(r"/opt/prefect/flows/envs/db_dump-[0-9a-f]{12}/bin/python", python)
+    assert options == f"-X release={process.folder} -m prefect.engine"
     assert finish(run).state.is_completed()

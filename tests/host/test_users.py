@@ -38,14 +38,27 @@ def test_secrets_are_for_root_alone(host: Host, in_unit: Inside) -> None:
         assert "Permission denied" in in_unit("cat %s", path).stderr
 
 
-@pytest.mark.parametrize("folder", ["/opt/prefect", "/opt/prefect/flows/releases", "/opt/prefect/envs", "/etc", "/usr"])
+@pytest.mark.parametrize(
+    "folder",
+    ["/opt/prefect", "/opt/prefect/flows/releases", "/opt/prefect/flows/envs", "/opt/prefect/envs", "/etc", "/usr"],
+)
 def test_neither_server_nor_flow_can_write_to_the_system(in_unit: Inside, folder: str) -> None:
     assert "Read-only file system" in in_unit("touch %s/written", folder).stderr
 
 
-def test_only_root_can_change_releases_and_environments(host: Host) -> None:
+def test_only_root_can_change_what_the_platform_runs(host: Host) -> None:
+    find = "find /opt/prefect -path '/opt/prefect/flows/*' -prune -o ! -type l ! -name .lock"
+    assert host.check_output(find + " \\( ! -user root -o -perm /022 \\) -print") == ""
+
+
+def test_only_who_deploys_can_change_releases_and_their_environments(host: Host) -> None:
     assert host.check_output("ls /opt/prefect/flows/releases")
-    assert host.check_output("find /opt/prefect ! -type l ! -name .lock \\( ! -user root -o -perm /022 \\)") == ""
+    assert host.check_output("ls /opt/prefect/flows/envs")
+    # A group of one, which a umask may let write
+    others = "! -user prefect-deploy -o ! -group prefect-deploy -o -perm /002"
+    find = "find /opt/prefect/flows -mindepth 1 ! -type l ! -name .lock"
+    assert host.check_output(f"{find} \\( {others} \\)") == ""
+    assert host.check_output("getent group prefect-deploy").endswith(":")
 
 
 def test_a_flow_can_write_to_its_own_folder_and_see_no_other(in_worker: Inside, in_server: Inside) -> None:

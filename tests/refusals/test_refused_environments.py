@@ -77,6 +77,14 @@ def test_a_firewall_that_would_lock_everybody_out(environment: Environment) -> N
     answer.changed_nothing_on(HOST)
 
 
+def test_a_private_key_in_the_place_of_a_public_one(environment: Environment) -> None:
+    environment.variables["prefect_worker_deploy_keys"] = ["ssh-ed25519 AAAA", "-----BEGIN OPENSSH PRIVATE KEY-----"]
+    answer = environment.make("provision")
+    answer.tells("prefect_worker_deploy_keys: entry 2 is not a public key", ".pub file")
+    assert "PRIVATE" not in answer.output
+    answer.changed_nothing_on(HOST)
+
+
 def test_an_environment_that_does_not_exist() -> None:
     run("make", "provision", "ENV=nowhere").tells("ansible/inventories/nowhere", "make secrets ENV=nowhere")
 

@@ -49,6 +49,31 @@ def names(prune: ModuleType, root: Path) -> set[str]:
     return {path.name for path in prune.unneeded(root, root / "units", root / "proc")}
 
 
+def test_environments_of_projects_are_in_a_folder_of_their_own(prune: ModuleType, root: Path) -> None:
+    for name in ("shop-1", "shop-6", "shop-7", "server-1"):
+        environment(root / "flows", name, OLD)
+    manifest = root / "flows/releases/r1/.manifest-dev.json"
+    manifest.write_text(f'{{"command": "{root}/flows/envs/shop-6/bin/python -m x"}}')
+    (root / "proc/18/cmdline").write_text(f"{root}/flows/envs/shop-7/bin/python\0-m\0prefect.engine\0")
+    (root / "flows/envs/.uv-cache").mkdir()
+    (root / "flows/envs/link").symlink_to(root / "envs")
+    os.utime(root / "envs", (OLD, OLD))
+    os.mkfifo(root / "flows/releases/r1/.manifest-pipe.json")
+    gone = {path for path in prune.unneeded(root, root / "units", root / "proc") if path.parent.parent.name == "flows"}
+    assert gone == {root / "flows/envs/shop-1", root / "flows/envs/server-1"}
+
+
+def test_the_cache_of_the_projects_goes_with_their_environments(
+    prune: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment(root / "flows", "shop-9", OLD)
+    (root / "flows/envs/shop-9.txt").touch()
+    (root / "flows/envs/.uv-cache").mkdir()
+    monkeypatch.setattr(prune, "unneeded", lambda root: [root / "flows/envs/shop-9"])
+    prune.main(root)
+    assert list((root / "flows/envs").iterdir()) == []
+
+
 def test_what_nothing_names_goes(prune: ModuleType, root: Path) -> None:
     assert names(prune, root) == {"worker-2", "shop-3", "shop-4"}
 

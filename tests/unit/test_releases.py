@@ -1,8 +1,10 @@
 """Releases on a host, by the playbooks themselves: what is kept, what a target goes back to, two that ship at once."""
 
+import getpass
+import json
 import os
-import shutil
 import subprocess
+import sys
 import tarfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -29,20 +31,19 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def play(root: Path, tmp_path: Path):
     """Plays a playbook, or a file of tasks, on this machine; gives the exit code and what was said."""
-    # a test may not look at every process, as root on a host may
-    (tmp_path / "find").write_text(f'#!/bin/sh\nexec {shutil.which("find")} "$@" 2>/dev/null\n')
-    (tmp_path / "find").chmod(0o755)
     (tmp_path / "hosts").write_text("[worker]\nlocalhost ansible_connection=local\n[database]\n")
 
-    def call(file: Path, target: str = "lab", release: str = "", **given: str) -> tuple[int, str]:
+    def call(file: Path, target: str = "lab", release: str = "", also: str = "{}", **given: str) -> tuple[int, str]:
         playbook = file
         if file.parent.name == "tasks":
             playbook = tmp_path / file.name
             playbook.write_text(PLAY.format(file))
-        values = {"flows_root": root, "ansible_become": "false", "platform_env": target} | given
+        values = {"flows_root": root, "ansible_become": "false", "platform_env": target}
+        values |= {"platform_deploy_user": getpass.getuser()} | given
         options = [option for name, value in values.items() for option in ("-e", f"{name}={value}")]
-        settings = {"RELEASE": release, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-        command = ["ansible-playbook", "-i", tmp_path / "hosts", *options, "-e", '{"flows_in_use": ["used"]}', playbook]
+        settings = {"RELEASE": release}
+        command = ["ansible-playbook", "-i", tmp_path / "hosts", *options]
+        command += ["-e", '{"flows_in_use": ["used"]}', "-e", also, playbook]
         done = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
@@ -73,7 +74,9 @@ def test_the_last_five_of_each_target_stay_and_what_is_needed(root: Path, play) 
     deployed(root, "incoming.left", days=1)
     deployed(root, "incoming.now", days=0)
     deployed(root, "works", "dev", days=500)
-    with subprocess.Popen(["sleep", "600"], cwd=root / "releases/works") as run:
+    # as deployer/desired.py has the command of a run
+    command = [sys.executable, "-X", f"release={root}/releases/works/shop", "-c", "input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as run:
         try:
             code, said = play(ANSIBLE / "tasks/releases.yml")
         finally:
@@ -110,6 +113,27 @@ def test_a_target_goes_back_to_a_release_of_its_own(root: Path, play, tmp_path: 
     refused = back(target="production", release="r4")
     assert "there is no release r4 on localhost. Kept are, the last deployed first: r2, r1. Say which" in refused
     assert "there is no release before this one on localhost" in back(target="staging")
+
+
+def test_a_host_that_knows_no_user_who_deploys_is_refused(play, tmp_path: Path) -> None:
+    code, said = play(
+        ANSIBLE / "rollback.yml", flows_wanted=str(tmp_path / "wanted"), platform_deploy_user="nobody-such"
+    )
+    assert code != 0
+    assert "localhost has no user nobody-such, who owns the releases: make provision ENV=lab" in said
+
+
+def test_who_may_not_install_packages_is_told_who_may(play) -> None:
+    def look(*packages: str) -> tuple[int, str]:
+        names = json.dumps({"flows_system_packages": packages})
+        user = getpass.getuser()
+        return play(ANSIBLE / "tasks/system_packages.yml", ansible_user=user, also=names)
+
+    assert look("dpkg")[0] == 0
+    code, said = look("dpkg", "no-such-package")
+    assert code != 0
+    assert "localhost lacks no-such-package of apt.txt" in said
+    assert "`sudo apt-get install --no-install-recommends no-such-package`" in said
 
 
 def test_two_that_ship_at_once_do_not_mix(root: Path, play, tmp_path: Path) -> None:

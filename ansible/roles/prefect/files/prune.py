@@ -1,7 +1,8 @@
 """Removes environments that nothing needs any more: `prune.py /opt/prefect`.
 
 Needed is what a unit, a kept release or a living process names; of the platform's own environments also the one before,
-to go back to; and whatever is younger than a week, as it may be about to be used.
+to go back to; and whatever is younger than a week, as it may be about to be used. The projects' environments are in
+a folder of their own, whose owner is the user who deploys: what is no file or folder there is left alone.
 """
 
 import re
@@ -25,7 +26,8 @@ def texts(root: Path, units: Path, processes: Path) -> Iterator[str]:
     files += [*root.glob("before/*.service"), *root.glob("upgrade-units/*.service")]
     files += root.glob("flows/releases/*/.manifest-*.json")
     for file in files:
-        yield file.read_text(errors="replace")
+        if file.is_file():
+            yield file.read_text(errors="replace")
     for process in processes.glob("[0-9]*"):
         try:
             yield (process / "cmdline").read_text(errors="replace")
@@ -40,22 +42,27 @@ def born(environment: Path) -> float:
 
 def unneeded(root: Path, units: Path = UNITS, processes: Path = PROCESSES) -> list[Path]:
     """The environments that may go."""
-    named = re.compile(rf"{re.escape(str(root))}/envs/([\w.-]+)")
-    needed = {name for text in texts(root, units, processes) for name in named.findall(text)}
-    environments = sorted((path for path in (root / "envs").iterdir() if path.is_dir()), key=born, reverse=True)
+    named = re.compile(rf"{re.escape(str(root))}/(?:flows/)?envs/[\w.-]+")
+    needed = {Path(name) for text in texts(root, units, processes) for name in named.findall(text)}
+    folders = [*root.glob("envs/[!.]*"), *root.glob("flows/envs/[!.]*")]
+    folders = [path for path in folders if path.is_dir() and not path.is_symlink()]
+    environments = sorted(folders, key=born, reverse=True)
     for own in OWN:
-        needed |= {path.name for path in [path for path in environments if path.name.startswith(f"{own}-")][:2]}
-    return [path for path in environments if path.name not in needed and born(path) < time.time() - WEEK]
+        needed |= {*[path for path in environments if path.match(f"{root}/envs/{own}-*")][:2]}
+    return [path for path in environments if path not in needed and born(path) < time.time() - WEEK]
 
 
 def main(root: Path) -> None:
-    """Remove them, and then what uv's cache shared with them."""
+    """Remove them, and then what uv's caches shared with them."""
     gone = unneeded(root)
     for environment in gone:
         print(f"Removed {environment}: no unit, no kept release and no process needs it.")
         shutil.rmtree(environment)
         environment.with_name(f"{environment.name}.txt").unlink(missing_ok=True)
-    if gone:
+    folders = {environment.parent for environment in gone}
+    if root / "flows/envs" in folders:
+        shutil.rmtree(root / "flows/envs/.uv-cache", ignore_errors=True)
+    if root / "envs" in folders:
         uv = max((root / "envs").glob("uv-*/bin/uv"), key=lambda path: path.stat().st_mtime)
         subprocess.run([uv, "cache", "clean", "--quiet"], check=True)
 

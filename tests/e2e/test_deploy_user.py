@@ -1,0 +1,137 @@
+"""The user who deploys: flows get to the server by a key that opens nothing else, and by an administrator as before."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CalledProcessError
+
+import pytest
+import testinfra
+import yaml
+from lab import ROOT, make
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun
+from test_deploy import write_project
+from testinfra.host import Host
+
+USER = "prefect-deploy"
+PROJECT = "deployed_by_key"
+DEPLOYMENT = "deployed-by-key/nightly"
+RELEASES, ENVIRONMENTS = "/opt/prefect/flows/releases", "/opt/prefect/flows/envs"
+HOME = "/var/lib/prefect-deploy"
+LAB = ROOT / "ansible/inventories/lab"
+
+
+@pytest.fixture(scope="module")
+def inventory() -> Iterator[str]:
+    """The lab's inventory, but for who signs in: as an argument of make."""
+    folder = Path(os.environ["LAB_DIR"]) / "signs-in-as-deploy"
+    shutil.copytree(LAB, folder, dirs_exist_ok=True)
+    hosts = yaml.safe_load((folder / "hosts.yml").read_text())
+    hosts["all"]["hosts"]["prefect-lab"]["ansible_user"] = USER
+    (folder / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    yield f"inventory={folder.relative_to(ROOT)}"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def project() -> Iterator[Path]:
+    """A project in the clone itself, as `make` ships what is there; the lab is left as it was."""
+    flows = ROOT / "flows"
+    try:
+        yield write_project(flows, PROJECT)
+    finally:
+        shutil.rmtree(flows / PROJECT, ignore_errors=True)
+        make("deploy-flows", "PRUNE=1")
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Host:
+    """What the key opens, with no sudo before each command."""
+    ssh = Path(os.environ["LAB_DIR"]) / "ssh"
+    return testinfra.get_host(
+        f"ssh://{USER}@127.0.0.1:{2222 + int(os.environ['LAB_PORT_OFFSET'])}",
+        ssh_identity_file=str(ssh / "id_ed25519"),
+        ssh_extra_args=f"-o UserKnownHostsFile={ssh / 'known_hosts'}",
+        controlpath=str(tmp_path_factory.mktemp("ssh") / "control"),
+    )
+
+
+def change(project: Path, line: str) -> None:
+    """Another line at the end of the flow."""
+    with (project / "flow.py").open("a") as flow:
+        flow.write(f"{line}\n")
+
+
+def test_a_changed_flow_gets_there_by_the_key_and_by_an_administrator_in_turn(
+    inventory: str,
+    project: Path,
+    host: Host,
+    client: SyncPrefectClient,
+    start: Callable[..., FlowRun],
+    finish: Callable[[FlowRun], FlowRun],
+) -> None:
+    releases = []
+    for line, by_key in (
+        ("# by an administrator", False),
+        ("# by the key", True),
+        ("# by an administrator again", False),
+    ):
+        change(project, line)
+        if by_key:
+            make("pack")
+            make("deploy-flows", "PACKED=1", inventory)
+        else:
+            make("deploy-flows")
+        release = client.read_deployment_by_name(DEPLOYMENT).version
+        releases.append(release)
+        assert host.file(f"{RELEASES}/{release}/{PROJECT}/flow.py").content_string.endswith(f"{line}\n")
+        assert finish(start(DEPLOYMENT)).state.is_completed()
+    assert len(set(releases)) == 3
+    owned_by_others = f"find {RELEASES} {ENVIRONMENTS} ! -user {USER}"
+    assert host.check_output(owned_by_others) == ""
+    make("rollback", inventory)
+    assert client.read_deployment_by_name(DEPLOYMENT).version == releases[1]
+
+
+def test_a_package_that_is_missing_is_for_an_administrator(inventory: str, project: Path, host: Host) -> None:
+    package = "sl"
+    assert not host.package(package).is_installed
+    (project / "apt.txt").write_text(f"{package}\n")
+    try:
+        with pytest.raises(CalledProcessError) as refused:
+            make("deploy-flows", inventory)
+    finally:
+        (project / "apt.txt").unlink()
+    said = refused.value.stdout + refused.value.stderr
+    assert f"lacks {package} of apt.txt" in said
+    assert f"`sudo apt-get install --no-install-recommends {package}`" in said
+
+
+def test_the_key_opens_nothing_else(shell: Host) -> None:
+    assert shell.check_output("id --user --name") == USER
+    assert shell.check_output("id --groups --name") == USER
+    assert shell.run("sudo --non-interactive true").rc != 0
+    assert shell.run("su --command true </dev/null").rc != 0
+    apart = ("/proc", "/sys", "/dev", "/run", "/tmp", "/var/tmp", HOME, RELEASES, ENVIRONMENTS)  # noqa: S108
+    prune = " -o ".join(f"-path {path}" for path in apart)
+    writable = "! -type l ! -name .lock -writable"
+    assert shell.run(f"find / \\( {prune} \\) -prune -o {writable} -print 2>/dev/null").stdout == ""
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/prefect", "/var/lib/prefect-worker/default", "/var/lib/prefect-server", "/etc/pgbackrest.conf"]
+)
+def test_the_key_reads_no_secret(shell: Host, path: str) -> None:
+    assert shell.run("grep --recursive --quiet . %s", path).stderr.count("Permission denied") >= 1
+
+
+def test_keys_of_its_own_open_nothing(shell: Host, host: Host) -> None:
+    settings = host.check_output(f"sshd -T -C user={USER},host=localhost,addr=127.0.0.1").splitlines()
+    assert {
+        "authorizedkeysfile /etc/ssh/prefect-deploy.keys",
+        "authenticationmethods publickey",
+        "disableforwarding yes",
+    } <= set(settings)
+    assert shell.run("test -w /etc/ssh/prefect-deploy.keys").rc != 0
