@@ -14,6 +14,8 @@ from deployer.project import Project
 
 CACHE = Path(__file__).parents[1] / ".cache" / "envs"
 UV = Path(sys.executable).with_name("uv")
+# A project's own packages, and others that no index has
+WHEELS = "wheels"
 
 _COMPILE = "`uv pip compile --universal --generate-hashes --no-header --python-version 3.11 {stem}.in -o {stem}.txt`"
 
@@ -102,17 +104,20 @@ def python(project: Project, dev: bool = False) -> Path:
             fcntl.flock(turn, fcntl.LOCK_EX)
             if not complete.exists():
                 print(f"{project.name}: building the environment of {project.shown(lock.name)}", file=sys.stderr)
-                _build(environment, lock)
+                _build(environment, lock, project.folder / WHEELS)
                 complete.touch()
     return environment / "bin" / "python"
 
 
-def _build(environment: Path, lock: Path) -> None:
+def _build(environment: Path, lock: Path, wheels: Path) -> None:
     if environment.exists():
         shutil.rmtree(environment)
     executable = environment / "bin" / "python"
     _uv("venv", "--quiet", "--no-project", "--python", sys.executable, str(environment))
-    _uv("pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", "--python", str(executable), str(lock))
+    options = ["--require-hashes", "--compile-bytecode", "--python", str(executable)]
+    if wheels.is_dir():
+        options += ["--find-links", str(wheels)]
+    _uv("pip", "sync", "--quiet", *options, str(lock))
 
 
 def _uv(*arguments: str) -> None:

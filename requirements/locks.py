@@ -119,6 +119,9 @@ def resolve(root: Path, sources: Iterable[Path]) -> dict[Path, str]:
         for source in sources:
             path = source.with_suffix(".txt")
             limits = ["--constraints", "requirements.txt"] if source.stem == "requirements-dev" else []
+            wheels = root / source.parent / "wheels"
+            if wheels.is_dir():  # of packages that no index has
+                limits += ["--find-links", str(wheels.resolve())]
             options = ["--generate-hashes", *limits, "--output-file", path.name, source.name]
             uv(*COMPILE, *options, folder=Path(scratch, source.parent), what=source)
             locks[path] = Path(scratch, path).read_text()

@@ -41,6 +41,14 @@ def test_an_environment_is_built_once_for_a_lock(write_project, builds) -> None:
     assert environment.python(project) != python
 
 
+def test_wheels_of_a_project_are_found(write_project, builds) -> None:
+    project = Project(write_project())
+    wheels = project.folder / "wheels"
+    wheels.mkdir()
+    environment.python(project)
+    assert builds[1][builds[1].index("--find-links") + 1] == str(wheels)
+
+
 def test_what_was_left_half_built_is_built_anew(write_project, builds, monkeypatch) -> None:
     project, whole = Project(write_project()), environment._uv
 

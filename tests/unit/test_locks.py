@@ -162,6 +162,18 @@ def test_the_tests_of_a_project_get_its_own_versions(release: Release, clone: Pa
     assert "till==1.0 " in (project / "requirements-dev.txt").read_text()
 
 
+def test_a_project_may_bring_wheels_that_no_index_has(release: Release, clone: Path, run) -> None:
+    wheels = clone / "flows/shop/wheels"
+    wheels.mkdir(parents=True)
+    release("till", "1.0").rename(wheels / "till-1.0-py3-none-any.whl")
+    release("shop", "1.0")
+    (clone / "flows/shop/requirements.in").write_text("till\n")
+    run("lock")
+    lock = (clone / "flows/shop/requirements.txt").read_text()
+    assert re.match(r"till==1.0 \\\n +--hash=sha256:", lock)
+    assert "wheels" not in lock
+
+
 def test_every_lock_of_this_clone_is_among_them() -> None:
     made = {".cache", ".lab", ".venv"}
     sources = {path.relative_to(ROOT) for path in ROOT.rglob("*.in") if not path.is_symlink()}
