@@ -13,7 +13,7 @@ export LAB_DIR = $(CURDIR)/.lab/$(LAB_NAME)
 
 # What you type reaches the programs by the environment, letter by letter: neither make nor a shell reads it. What your shell
 # exports by the same name is not meant for them: many export HOST.
-$(foreach name,CANCEL CONFIRM FLOW HOST LIMIT NAME OFF ON OVERWRITE PACKED PARAMS PROJECT PRUNE REASON RELEASE START TAGS TEMPLATE TIME TYPE UNIT,$(eval \
+$(foreach name,ARGS CANCEL CONFIRM FLOW HOST LIMIT NAME OFF ON OVERWRITE PACKED PARAMS PROJECT PRUNE REASON RELEASE START TAGS TEMPLATE TIME TYPE UNIT,$(eval \
   override export $(name) := $$(if $$(filter command,$$(origin $(name))),$$(value $(name)))))
 
 # All that is downloaded or made stays in the clone.
@@ -75,11 +75,11 @@ secrets: $(inventory) .venv/.complete ## Make the vault of ENV: strong values, a
 $(inventory):
 	@echo "$(inventory) does not exist: cp -r ansible/inventories/example $(inventory)"; exit 1
 
-part = $${TAGS:+--tags "$$TAGS"} $${LIMIT:+--limit "$$LIMIT"}
-provision: $(vault_opens) ## A bare server -> the platform: [TAGS=proxy] [LIMIT=host]
+part = $${TAGS:+--tags "$$TAGS"} $${LIMIT:+--limit "$$LIMIT"} $$ARGS
+provision: $(vault_opens) ## A bare server -> the platform: [TAGS=proxy] [LIMIT=host] [ARGS='-e name=value']
 	@$(playbook) $(part) ansible/site.yml
 
-plan-provision: $(vault_opens) ## What `make provision` would change, without changing it: [TAGS=proxy] [LIMIT=host]
+plan-provision: $(vault_opens) ## What `make provision` would change, without changing it: [TAGS=proxy] [LIMIT=host] [ARGS=-v]
 	@$(playbook) $(part) ansible/site.yml --check --diff
 
 # What was cut off is gone back from, or ended, before anything else; so is what fails.
