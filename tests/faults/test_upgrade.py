@@ -73,9 +73,10 @@ def test_an_upgrade_that_was_cut_off_is_mended_by_the_next(
     data, late = older_platform.data(), older_platform.start(seconds_ahead=60)
     process = command("upgrade")
     threading.Thread(target=process.communicate, daemon=True).start()
-    # While it is copied, nobody can sign in to the database.
+    # While it is copied, nobody can sign in to the database; before, PostgreSQL is stopped for its checksums.
     copied = "SELECT count(*) FROM pg_database WHERE datname IN ('prefect', 'prefect_before') AND datallowconn"
-    until(lambda: older_platform.sql(copied, database="postgres") == "2", 300, "the data is copied")
+    ask = f'runuser -u postgres -- psql -qtA -d postgres -c "{copied}"'
+    until(lambda: older_platform.host.run(ask).stdout.strip() == "2", 300, "the data is copied")
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not older_platform.host.service("prefect-server").is_running
