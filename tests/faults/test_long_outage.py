@@ -212,13 +212,14 @@ def logs_of(client: SyncPrefectClient, run: Counted) -> list[Log]:
     return found
 
 
-def alarms(client: SyncPrefectClient) -> int:
-    """How often an automation has said that a run died or that a worker is silent."""
+def alarms(client: SyncPrefectClient) -> Counter[str]:
+    """How often each automation has said that a run died or that a worker is silent."""
     triggered = {
         "event": {"name": ["prefect.automation.triggered"]},
         "resource": {"labels": {"prefect.resource.name": ALARMS}},
     }
-    return client.request("POST", "/events/filter", json={"filter": triggered}).json()["total"]
+    events = client.request("POST", "/events/filter", json={"filter": triggered, "limit": 50}).json()["events"]
+    return Counter(event["resource"]["prefect.resource.name"] for event in events)
 
 
 def given_up(host: Host, since: float) -> list[str]:

@@ -11,18 +11,15 @@ from breaking import SERVER, WORKER, began
 from lab import Site
 from load import Load
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.actions import BlockDocumentUpdate
+from prefect.client.schemas.actions import BlockDocumentCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import BlockDocument
 from pydantic import SecretStr
 from restoring import make, refused
 from testinfra.host import Host
-from waiting import until
 
 SECRETS = "/etc/prefect/server.env"
 QUERY = "runuser -u postgres -- psql --no-psqlrc --no-align --tuples-only prefect --command"
 OWN_KEY = "SELECT count(*) FROM configuration WHERE key = 'ENCRYPTION_KEY'"
-BLOCK = ("azure-function-key", "secret")
 REPOSITORY = "/var/lib/pgbackrest-2"
 
 
@@ -97,20 +94,26 @@ def test_the_old_password_is_refused_in_the_end(host: Host, load: Load, new: str
 
 
 def test_blocks_take_the_key_of_the_vault(host: Host, client: SyncPrefectClient, tmp_path: Path) -> None:
-    def block() -> BlockDocument:
-        return client.read_block_document_by_name(*BLOCK, include_secrets=True)
+    def value(name: str) -> str:
+        return client.read_block_document_by_name(name, "secret", include_secrets=True).data["value"]
 
-    before = block()
-    value = before.data["value"]
+    kept = client.read_block_document_by_name("azure-function-key", "secret", include_secrets=True)
     assert host.check_output(f"{QUERY} %s", OWN_KEY) == "0"
-    # As a host is whose settings have no key yet: Prefect makes one of its own, and keeps it beside the block
+    # As a host is whose settings have no key yet: Prefect makes one of its own, and keeps it beside the blocks
     host.check_output(f"sed -i.kept /ENCRYPTION_KEY/d {SECRETS}")
     host.check_output(f"sed -i /prefect_encryption/d /etc/systemd/system/{SERVER}.service")
     host.check_output(f"systemctl daemon-reload && systemctl restart {SERVER}")
-    client.update_block_document(before.id, BlockDocumentUpdate(data={"value": value}))
+    older = BlockDocumentCreate(
+        name="of-an-older-host",
+        data={"value": "swordfish"},
+        block_type_id=kept.block_type_id,
+        block_schema_id=kept.block_schema_id,
+    )
+    client.create_block_document(older)
     assert host.check_output(f"{QUERY} %s", OWN_KEY) == "1"
     make("provision", settings=settings(tmp_path))
-    until(lambda: block().data["value"] == value, within=60, what="the block can be read")
+    assert value("of-an-older-host") == "swordfish"
+    assert value("azure-function-key") == kept.data["value"]
     assert host.check_output(f"{QUERY} %s", OWN_KEY) == "0"
 
 
