@@ -178,13 +178,15 @@ class Proxy:
             process.communicate(timeout=60)
 
     def wait(self, process: subprocess.Popen[str]) -> None:
-        """Until the port is open."""
+        """Until all ports of the site are open: nginx opens one after the other."""
+        site = (self.folder / "site.conf").read_text()
+        closed = [port for port in self.ports.values() if re.search(rf"listen .*\b{port}\b", site)]
         deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
+        while closed and time.monotonic() < deadline:
             assert process.poll() is None, process.stderr.read()
-            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", self.ports["80"])):
-                return
-        raise TimeoutError("nginx did not open its port within 10 s")
+            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", closed[0])):
+                closed.pop(0)
+        assert not closed, f"nginx did not open {closed} within 60 s"
 
     def connect(self, *, tls: bool, name: str = DOMAIN, port: int | None = None) -> socket.socket:
         """A connection, over TLS one that trusts the throw-away certificate only."""
