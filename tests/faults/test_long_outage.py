@@ -26,8 +26,6 @@ OUTAGE = 600  # seconds
 # What goes on for longer than that
 LONGER = OUTAGE + 20
 POOL = "default"
-# nginx answers the sockets of events slowly while the server is away, and logs the answer when the client hangs up.
-HANDSHAKE = timedelta(seconds=15)
 # In the journals. What the client of events could not send is not given up: it says so every two minutes, and keeps it.
 GIVEN_UP = re.compile(
     r"HTTPStatusError|Connect(Error|Timeout)|Read(Error|Timeout)|RemoteProtocolError|Error logging to API|"
@@ -231,15 +229,12 @@ def given_up(host: Host, since: float) -> list[str]:
 
 
 def refused_calls(host: Host, since: float, back: datetime) -> list[str]:
-    """Calls that nginx answered with an error, other than the one that clients wait for while the server is away."""
+    """Calls that nginx answered with an error, other than those that came while the server was away."""
     log = host.check_output("cat /var/log/nginx/access.log")
-    errors = re.findall(r'^\S+ \[(\S+)\] "([^"]*)" (5\d\d) ', log, re.MULTILINE)
-
-    def expected(moment: datetime, status: str) -> bool:
-        return moment.timestamp() < since or (status == "503" and moment < back + HANDSHAKE)
-
-    return [
-        f"{moment} {call}: {status}"
-        for moment, call, status in errors
-        if not expected(datetime.fromisoformat(moment), status)
-    ]
+    errors = re.findall(r'^\S+ \[(\S+)\] "([^"]*)" (5\d\d) \d+ ([\d.]+) ', log, re.MULTILINE)
+    refused = []
+    for moment, call, status, seconds in errors:
+        came = datetime.fromisoformat(moment) - timedelta(seconds=float(seconds))
+        if came.timestamp() > since and (status != "503" or came > back):
+            refused.append(f"{moment} {call}: {status}")
+    return refused

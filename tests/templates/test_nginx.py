@@ -313,6 +313,13 @@ def test_the_access_log_has_no_query_strings(proxy: Proxy) -> None:
     assert "secret" not in log.read_text()
 
 
+def test_the_access_log_names_what_was_asked_for_while_the_server_is_away(start: Callable[[str], Proxy]) -> None:
+    proxy = start("away")
+    proxy.ask("/api/flows/count?token=secret")
+    log = proxy.folder / "var/log/nginx/access.log"
+    until(lambda: '"GET /api/flows/count HTTP/1.1" 503' in log.read_text(), within=10, what="the call is logged")
+
+
 def test_the_status_page_is_there_for_this_machine(proxy: Proxy) -> None:
     assert b"Active connections" in proxy.ask("/nginx_status", tls=False, Host="127.0.0.1").body
     assert re.search(r"/nginx_status {[^}]*allow 127.0.0.1;[^}]*deny all;", (proxy.folder / "site.conf").read_text())
