@@ -30,8 +30,10 @@ def accept_too(previous: str) -> None:
 
     def create_app_for_both(*arguments: Any, **options: Any) -> FastAPI:
         app = create_app(*arguments, **options)
-        current = get_current_settings().server.api.auth_string
-        app.add_middleware(PreviousLogin, previous=previous, current=current.get_secret_value() if current else "")
+        # Prefect asks for the same application again, after it has started
+        if not any(middleware.cls is PreviousLogin for middleware in app.user_middleware):
+            current = get_current_settings().server.api.auth_string
+            app.add_middleware(PreviousLogin, previous=previous, current=current.get_secret_value() if current else "")
         return app
 
     server.create_app = create_app_for_both

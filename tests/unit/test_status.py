@@ -38,6 +38,7 @@ SEEN = {
     "reboot": False,
     "reboot_packages": [],
     "outdated": ["NEEDRESTART-VER: 3.11"],
+    "outdated_late": False,
     "releases": ["c3", "b2", "a1"],
 }
 
@@ -108,6 +109,7 @@ def test_services_with_old_libraries_are_due_workers_first(report: Report) -> No
 
 
 def test_that_services_could_not_be_looked_at_is_due(report: Report) -> None:
+    assert due(report, outdated=None, outdated_late=True) == []
     [line] = due(report, outdated=None)
     assert line.endswith("make provision LIMIT=one")
 

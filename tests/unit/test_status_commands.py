@@ -34,6 +34,7 @@ WELL = {
     "reboot": False,
     "reboot_packages": [],
     "outdated": [],
+    "outdated_late": False,
     "releases": [],
 }
 UNITS = ("prefect-server.service", "prefect-worker@default.service", "postgresql@17-main.service", "certbot.timer")

@@ -62,3 +62,10 @@ def test_only_the_first_message_of_a_socket_signs_in(site: TestClient) -> None:
         socket.send_json({"type": "auth", "token": PREVIOUS})
         with pytest.raises(WebSocketDisconnect):
             socket.receive_json()
+
+
+def test_the_server_gets_its_own_application_again(site: TestClient) -> None:
+    # Its services ask for it, to act by it; an application that has answered takes no more middleware
+    assert status(site, CURRENT) == 200
+    assert server.create_app() is site.app
+    assert status(site, PREVIOUS) == 200
