@@ -11,7 +11,7 @@ LOOKS = {
     "process list": ("ps axww -o args", "prefect_server.py server start"),
     "journal": ("journalctl --quiet --all --no-pager --output cat", "prefect"),
     "log of nginx": ("sh -c 'cat /var/log/nginx/access.log'", "/api/"),
-    "releases": ("grep -r --exclude-dir __pycache__ . /opt/prefect/flows", "prefect"),
+    "releases": ("grep -r --exclude-dir __pycache__ . /opt/prefect/flows/releases", "prefect"),
 }
 
 

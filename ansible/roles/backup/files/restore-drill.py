@@ -17,7 +17,8 @@ from pathlib import Path
 FOLDER = Path(os.environ["STATE_DIRECTORY"])
 DATA = FOLDER / "data"
 LOG, LAST = FOLDER / "log", FOLDER / "last.json"
-# The live cluster may have been written to after the last segment went to the archive.
+LIVE = Path("/var/run/postgresql")
+# A change goes to the archive within minutes, more of them in a segment.
 MOST_BEHIND = 3600
 # A week of changes is read in less.
 RECOVERY_SECONDS = 6 * 3600
@@ -34,6 +35,10 @@ jit = off
 SUMMARY = """
 SELECT (SELECT version_num FROM alembic_version), (SELECT count(*) FROM flow_run),
        (SELECT coalesce(extract(epoch FROM max(updated)), 0)::bigint FROM flow_run)
+"""
+FIRST_CHANGE = """
+SELECT coalesce(extract(epoch FROM min(updated)), {started})::bigint
+FROM flow_run WHERE updated > to_timestamp({since}) AND updated <= to_timestamp({started})
 """
 
 
@@ -55,10 +60,15 @@ def pgbackrest(*arguments: str) -> str:
     return run("pgbackrest", "--stanza=prefect", *arguments)
 
 
+def ask(socket: Path, query: str) -> list[str]:
+    """The columns that a cluster answers."""
+    psql = ("psql", "--no-psqlrc", "--tuples-only", "--no-align", "--field-separator= ", f"--host={socket}")
+    return run(*psql, f"--command={query}", "prefect").split()
+
+
 def summary(socket: Path) -> tuple[str, int, int]:
     """Version of the schema, number of flow runs, and when the last of them changed."""
-    psql = ("psql", "--no-psqlrc", "--tuples-only", "--no-align", "--field-separator= ", f"--host={socket}")
-    version, runs, changed = run(*psql, f"--command={SUMMARY}", "prefect").split()
+    version, runs, changed = ask(socket, SUMMARY)
     return version, int(runs), int(changed)
 
 
@@ -87,15 +97,18 @@ def recover() -> None:
         raise Failed(f"the restored cluster ended while it read the archive: {(fatal or ['see its log'])[-1]}")
 
 
-def seconds_behind(live: int, restored: int, backup: int) -> int:
-    """How far the last change that came back lies behind the live one (Unix times).
+def seconds_behind(restored: int, backup: int, started: int) -> int:
+    """How long before the drill the first change was made that did not come back, 0 if all came (Unix times).
 
-    A database that had no flow run yet when it was backed up comes back as it was at the end of the backup.
+    A database may have been idle for days before it. One that had no flow run yet when it was backed up comes back as
+    it was at the end of the backup.
     """
-    return max(live - max(restored, backup), 0)
+    since = max(restored, backup) + 1  # it is rounded
+    [first] = ask(LIVE, FIRST_CHANGE.format(since=since, started=started))
+    return started - int(first)
 
 
-def check(live: tuple[str, int, int], backup: int) -> str:
+def check(started: int, backup: int) -> str:
     """Read every page and every row of the backup that ended then. Returns what was found."""
     LOG.unlink(missing_ok=True)
     run("pg_ctl", "start", "--silent", f"--pgdata={DATA}", f"--log={LOG}")
@@ -106,7 +119,7 @@ def check(live: tuple[str, int, int], backup: int) -> str:
         version, runs, changed = summary(FOLDER)
     finally:
         subprocess.run(["pg_ctl", "stop", "--mode=immediate", "--silent", f"--pgdata={DATA}"], check=False)
-    if (behind := seconds_behind(live[2], changed, backup)) > MOST_BEHIND:
+    if (behind := seconds_behind(changed, backup, started)) > MOST_BEHIND:
         raise Failed(f"what was restored is {behind} s behind the live database: see whether its changes are archived")
     return f"{runs} flow runs, {behind} s behind, schema {version}"
 
@@ -115,9 +128,9 @@ def drill_one(number: int, backups: list[dict]) -> str:
     """Try one repository. Returns what was found."""
     if not backups:
         raise Failed("no backup can be seen: make status")
-    live = summary(Path("/var/run/postgresql"))
+    started = int(time.time())
     restore(number, backups[-1]["info"]["size"])
-    return f"{backups[-1]['label']} has {check(live, backups[-1]['timestamp']['stop'])}"
+    return f"{backups[-1]['label']} has {check(started, backups[-1]['timestamp']['stop'])}"
 
 
 def drill() -> str:
