@@ -160,7 +160,7 @@ def _take(options: argparse.Namespace) -> None:
         "release": wanted.release,
         "archive": str(options.folder / archive.ARCHIVE),
         "manifest": str(manifest),
-        "locks": [{"name": each.name, "lock": str(each.folder / "requirements.txt")} for each in projects],
+        "locks": [{"name": project.name, "lock": str(project.folder / "requirements.txt")} for project in projects],
         "system_packages": sorted({name for names, _ in listed for name in names}),
         "in_use": asyncio.run(_in_use()),
     }

@@ -23,10 +23,10 @@ class Inventory:
 
     def check_pools(self, state: State) -> None:
         """Raises a DeployError if no worker serves the pool of a deployment."""
-        for each in state.resources:
-            if each.kind == Deployments.title and (pool := each.fields["work_pool_name"]) not in self.work_pools:
+        for deployment in (resource for resource in state.resources if resource.kind == Deployments.title):
+            if (pool := deployment.fields["work_pool_name"]) not in self.work_pools:
                 raise DeployError(
-                    f"no worker of this environment serves the pool {pool!r} of {each.name}: served are "
+                    f"no worker of this environment serves the pool {pool!r} of {deployment.name}: served are "
                     f"{', '.join(sorted(self.work_pools)) or 'none'}; add it to prefect_worker_pools of the inventory"
                 )
 

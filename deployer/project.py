@@ -27,7 +27,7 @@ class Project:
 
 
 def system_packages(project: Project) -> tuple[list[str], list[Problem]]:
-    """The Debian packages in a project's `apt.txt`, sorted, and a problem for each line that names no package."""
+    """The Debian packages in a project's `apt.txt`, sorted, and a problem for every line that names no package."""
     file = project.folder / "apt.txt"
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     packages = {number: line.partition("#")[0].strip() for number, line in enumerate(lines, 1)}

@@ -1,4 +1,4 @@
-"""Lines to read, and among them what is wrong, and what is due."""
+"""Lines to read, and among them problems, and work that is due."""
 
 from datetime import UTC, datetime
 from textwrap import wrap
@@ -8,7 +8,7 @@ WIDTH = 98
 
 
 class Report:
-    """Prints as it goes; remembers what is wrong and what is due, and repeats it at the end."""
+    """Prints as it goes; remembers problems and due work, and repeats them at the end."""
 
     def __init__(self) -> None:
         self.wrong: list[str] = []
@@ -21,7 +21,7 @@ class Report:
     def line(self, text: str, wrong: str | None = None, due: str | None = None) -> None:
         """A line, folded if it is long; with `wrong` or `due`, one that stands out, and what to do about it.
 
-        What is wrong fails the command. What is due works, and waits for a moment that suits you.
+        A problem fails the command. Due work does not: you choose the moment.
         """
         first, *rest = wrap(text, WIDTH, subsequent_indent="    ") or [""]
         print(f"{'!' if wrong else '*' if due else ' '} {first}".rstrip())

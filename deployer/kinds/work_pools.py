@@ -21,7 +21,7 @@ class WorkPools(Kind):
     @classmethod
     def undeclared(cls, served: Iterable[str], declared: Iterable[Resource]) -> list[Resource]:
         """The pools that workers serve and no file declares, as they are made."""
-        names = {each.name for each in declared if each.kind == cls.title}
+        names = {resource.name for resource in declared if resource.kind == cls.title}
         return [Resource(cls.title, name, {"type": ProcessWorker.type}) for name in sorted({*served} - names)]
 
     async def read(self, names: set[str]) -> dict[str, Held]:

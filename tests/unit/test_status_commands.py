@@ -1,4 +1,4 @@
-"""Every command that `make status` names is one that can be typed, whatever it finds."""
+"""You can type every command that `make status` names, whatever it finds."""
 
 import ast
 import functools

@@ -20,7 +20,7 @@ WHERE release IS NOT NULL
 
 
 def annotations() -> list[str]:
-    """What each backup tells of the platform, as options: on the command line, they take the place of the settings'."""
+    """The annotations of a backup, as options: on the command line, they replace those of the settings."""
     lines = LOCKS.read_text().splitlines() if LOCKS.exists() else []
     options = [f"--{line}" for line in lines if line.startswith("annotation=")]
     psql = ("psql", "--no-psqlrc", "--tuples-only", "--no-align", "--command", RELEASES, "prefect")
