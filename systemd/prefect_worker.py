@@ -216,7 +216,7 @@ async def every(seconds: float, call: Callable[[], Awaitable[object]]) -> None:
 async def report(worker: Worker, pool: str) -> None:
     """Tell the server that the worker is there, and what becomes of runs that are Crashed or were never named."""
     await worker.sync_with_backend()
-    worker.emit("heartbeat")  # not while the server is away: sent late, it would tell of a silence long ago
+    worker.emit("heartbeat")  # after the server has answered: a late one would report an old silence
     await retry(worker, pool)
     await take_again(worker, pool)
 

@@ -125,7 +125,7 @@ def under_way(load: Load, start: Callable[..., Counted], full_pool: Callable[[in
         began(load, run.id)
     waiting = start(4, 5, holds=True)
     until(lambda: state_of(load, waiting) == "AwaitingConcurrencySlot", within=120, what="a run waits for a slot")
-    # From here on the pool has a slot for one more.
+    # The pool keeps a single free slot.
     full_pool(len(running) + 1)
     due = [start(4, 5, ahead=OUTAGE * share) for share in (0.3, 0.6, 0.9)]
     starting = start(4, 5)

@@ -31,7 +31,7 @@ UNITS = installed()
 
 
 def unknown(text: str) -> Iterator[str]:
-    """What there is not, of the commands, variables, units and pages that a text names: one line for each."""
+    """A line for every command, variable, unit and page that a text names and that does not exist."""
     for target, typed in re.findall(r"\bmake ([a-z][a-z-]*)((?: [A-Z]+=[^\s;,]+)*)", text):
         if target not in HELP:
             yield f"make {target}: no such command"

@@ -158,7 +158,7 @@ def test_logs_of_a_host_that_is_away_are_missed_in_one_line(tmp_path: Path) -> N
 def test_logs_that_are_not_there_are_told_in_one_line(tmp_path: Path, typed: list[str], line: str) -> None:
     done = logs(tmp_path, *typed)
     assert done.stdout == ""
-    assert [told for told in done.stderr.splitlines() if not told.startswith("make: *** ")] == [line]
+    assert [text for text in done.stderr.splitlines() if not text.startswith("make: *** ")] == [line]
     assert done.returncode == 2
 
 

@@ -124,7 +124,7 @@ def run_status(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
-    """All that the command prints about whatever it may find."""
+    """The output of `make status` for all findings."""
     monkeypatch.setattr(Recorder, "calls", set())
     monkeypatch.setattr(Recorder, "told", [])
     report = Recorder()

@@ -104,7 +104,7 @@ def test_what_is_not_as_it_was_packed_is_refused_in_one_line(
 def test_pools_that_only_the_inventory_has_are_added_when_they_are_known() -> None:
     state = State("r1", "shop/lab", [], {"secret": []})
     added = Inventory(["second", "default"]).added_to(state)
-    assert [(each.kind, each.name, each.fields) for each in added.resources] == [
+    assert [(resource.kind, resource.name, resource.fields) for resource in added.resources] == [
         ("work pool", "default", {"type": "process"}),
         ("work pool", "second", {"type": "process"}),
     ]
