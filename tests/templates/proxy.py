@@ -123,8 +123,8 @@ class Proxy:
         ports = {port: free_port() for port in ("80", "443", str(LOCAL_PORT))}
         listen = rf"(listen (?:\[::\]:|127\.0\.0\.1:)?)({'|'.join(ports)})\b"
         site = re.sub(listen, lambda match: match[1] + str(ports[match[2]]), site)
-        for port, own in LISTENING.items():
-            site = site.replace(f"127.0.0.1:{port}", f"127.0.0.1:{own}")
+        upstreams = rf"(127\.0\.0\.1:)({'|'.join(map(str, LISTENING))})\b"
+        site = re.sub(upstreams, lambda match: match[1] + str(LISTENING[int(match[2])]), site)
         site = re.sub(r"(ssl_certificate(?:_key)?|root|access_log|error_log) /", rf"\1 {folder}/", site)
         site = site.replace(f" /{AWAY}/maintenance;", f" {folder}/{AWAY}/maintenance;")
         (folder / AWAY).mkdir(parents=True)
