@@ -204,8 +204,7 @@ ci-vault ci-credentials:
 # --- the lab -------------------------------------------------------------------------------------------------------
 up: ## The lab from nothing: hosts, provision, deploy, both main flows run once
 	@$(MAKE) secrets ENV=lab
-	@$(MAKE) --jobs=4 lab-provision lab-outside check ENV=lab
-	@$(MAKE) deploy-flows ENV=lab
+	@$(MAKE) --jobs=4 lab-flows lab-outside ENV=lab
 	@$(MAKE) --jobs=2 up/db_dump/shop-postgres up/azure-snowflake-dbt/production-daily
 	@$(MAKE) ui ENV=lab
 
@@ -219,9 +218,12 @@ lab-host lab-acme lab-outside: lab-base
 lab-base lab-host lab-acme lab-outside: $(vault_opens)
 	@$(playbook) compose/$(@:lab-%=%).yml
 
-# The server is provisioned while what is outside is still being built.
+# The server is provisioned, and knows the flows, while what is outside is still being built.
 lab-provision: lab-host lab-acme
 	@$(MAKE) provision
+
+lab-flows: lab-provision check
+	@$(MAKE) deploy-flows
 
 ui: $(settings) ## Address and login of the UI, and the last runs
 	@$(prefect_env); $(playbook) ansible/ui.yml
@@ -238,18 +240,19 @@ live := $(patsubst flows/%/tests/live,%,$(wildcard flows/*/tests/live))
 test: ## Everything, on a lab of its own: lint, unit tests, the platform from nothing, faults
 	@rm -rf $(reports) && mkdir -p $(reports)
 	@status=0; $(MAKE) test-everything 2>&1 | tee $(reports)/output.log || status=$$?; \
-	  python3 tests/summary.py $(reports); exit $$status
+	  python3 tests/summary.py $(reports) | tee $(reports)/summary.txt; exit $$status
 
 # What is quick and broad comes first. With a deadline (TEST_DEADLINE, as .ci/run sets it) the faults run as far as they fit.
 test-everything:
 	@$(MAKE) tools lint
 	@$(MAKE) --jobs=2 test-without-lab test-lab
-	@$(MAKE) --jobs=2 test-lab-live test-lab-copies
 	@$(MAKE) down LAB_NAME=$(tests_lab)
 
+as_root = as_root=; test "$$(id -u)" = 0 || as_root="sudo --non-interactive"
 # The checker of Prometheus' rules, out of a package whose service nobody wants here.
 .cache/promtool:
-	@mkdir -p .cache/tools && cd .cache/tools && apt-get -qq download prometheus 2>/dev/null && \
+	@$(as_root); mkdir -p .cache/tools && cd .cache/tools && \
+	  { apt-get -qq download prometheus || $$as_root apt-get -qq update && apt-get -qq download prometheus; } 2>/dev/null && \
 	  dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool && mv usr/bin/promtool ../promtool || \
 	  { echo "The tests need Prometheus' promtool: put it at .cache/promtool"; exit 1; }
 	@rm -r .cache/tools
@@ -264,8 +267,7 @@ tools-unit tools-browser: .venv/.complete
 	@command -v chromium >/dev/null || ! chrome=$$(command -v google-chrome) || ln -sf "$$chrome" .venv/bin/chromium
 	@missing="$(missing)"; for tool in $(programs); do \
 	  PATH="$$PATH:/usr/sbin" command -v "$${tool%:*}" >/dev/null || missing="$$missing $${tool#*:}"; done; \
-	as_root=; test "$$(id -u)" = 0 || as_root="sudo --non-interactive"; \
-	test -z "$$missing" || { $$as_root true 2>/dev/null && $$as_root apt-get -qq update && \
+	$(as_root); test -z "$$missing" || { $$as_root true 2>/dev/null && $$as_root apt-get -qq update && \
 	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing >/dev/null; } || \
 	{ echo "The tests need programs that are not here: apt-get install$$missing"; exit 1; }
 
@@ -297,23 +299,28 @@ test-flows-%: .venv/.complete
 
 # The tests' lab has its own name and ports: a lab of yours beside it is left alone.
 tests_lab := prefect-test
-test-lab test-lab-%: export LAB_NAME := $(tests_lab)
-test-lab test-lab-%: export LAB_PORT_OFFSET := 10000
-kept = { echo "The lab is kept for a look; \`make down LAB_NAME=$(LAB_NAME)\` removes it."; exit 1; }
+test-lab: export LAB_NAME := $(tests_lab)
+test-lab: export LAB_PORT_OFFSET := 10000
 
-test-lab: tools-browser ## The platform from nothing on its own lab, twice, and the tests of the host and of the whole
+test-lab: tools-browser ## The platform from nothing on its own lab, twice; then on it and on its copies all that needs a lab
 	@cd ansible && molecule reset >/dev/null 2>&1
 	@ansible-playbook compose/engine.yml
 	@$(MAKE) down
 	@$(MAKE) secrets ENV=lab
-	@$(MAKE) --jobs=3 test-provision lab-outside ENV=lab || $(kept)
-	@{ $(MAKE) deploy-flows ENV=lab && $(MAKE) snapshot && $(MAKE) test-platform ENV=lab; } || $(kept)
+	@{ $(MAKE) --jobs=3 test-snapshot lab-outside ENV=lab && $(MAKE) --jobs=2 test-original test-copies ENV=lab; } || \
+	  { echo "The lab is kept for a look; \`make down LAB_NAME=$(LAB_NAME)\` removes it."; exit 1; }
 
 test-provision: lab-host lab-acme
 	@cd ansible && CLONE=$(CURDIR) COLUMNS=120 molecule test --destroy=never
 
-test-lab-copies test-lab-live:
-	@$(MAKE) $(@:test-lab-%=test-%) ENV=lab || $(kept)
+test-snapshot: test-provision
+	@$(MAKE) deploy-flows
+	@$(MAKE) snapshot
+
+# Beside its copies
+test-original:
+	@$(MAKE) test-platform
+	@$(MAKE) test-live
 
 test-platform: $(settings)
 	@$(prefect_env); $(call pytest,lab) tests/host tests/e2e tests/refusals
@@ -326,10 +333,13 @@ snapshot: .venv/.complete
 	@ansible-playbook compose/snapshot.yml
 
 # Each file on a copy of its own, several at a time, as they mostly wait.
-# The long outage takes a quarter of an hour and two idle processors: it is run by its name.
-faults = $(filter-out long_outage,$(patsubst tests/faults/test_%.py,%,$(shell python3 tests/order.py tests/faults)))
+all_faults = $(or $(patsubst tests/faults/test_%.py,%,$(shell python3 tests/order.py tests/faults)),$(error There is no list of tests/faults))
+# The long outage takes a quarter of an hour and an idle processor, which a run with a deadline does not have.
+too_long = $(if $(TEST_DEADLINE),long_outage)
+faults = $(filter-out $(too_long),$(all_faults))
 
 test-copies: $(settings)
+	@$(if $(FAULTS),,$(foreach name,$(too_long),echo "tests/faults/test_$(name).py: make test-faults FAULTS=$(name)" >> $(reports)/interrupted.txt;))
 	@$(prefect_env); MAKEFLAGS=--no-print-directory $(MAKE) --jobs=3 --keep-going --output-sync=target $(patsubst %,test-faults-%,$(or $(FAULTS),$(faults)))
 
 # A file that was begun in time may still take too long: it is interrupted, and named at the end.
@@ -343,7 +353,10 @@ test-faults-%:
 # The flows against the databases, blob storage, function and warehouse of the lab; they need nothing of its host.
 test-live: $(live:%=test-live-%)
 
-test-live-%:
+$(LAB_DIR)/flows.env:
+	@echo "There is no lab '$(LAB_NAME)': run \`make up\` first."; exit 1
+
+test-live-%: $(LAB_DIR)/flows.env
 	@set -a; . $(LAB_DIR)/flows.env; set +a; cd flows/$* && \
 	  $$(python $(CURDIR)/deploy.py python $* --dev) -m pytest --junitxml=$(reports)/live-$*.xml tests/live
 
@@ -373,8 +386,8 @@ bench-deploy: $(settings) ## How long deploy.py takes for 100 projects, beside `
 	@uv pip sync --quiet --python .cache/envs/bench/bin/python --require-hashes $<
 	@touch $@
 
-commands := bench bench-provision bench-deploy help lock outdated secrets provision plan-provision upgrade rollback-platform check plan pack deploy-flows rollback run env status logs maintenance renew-dry-run backup restore resume restore-drill new-project up lab lab-base lab-host lab-acme lab-outside lab-provision ui down \
-  ci-vault ci-credentials test test-everything test-without-lab test-quick tools tools-unit tools-browser lint lint-yaml lint-ansible test-flows test-unit test-lab test-provision test-platform test-live test-faults test-copies snapshot test-lab-live test-lab-copies
+commands := bench bench-provision bench-deploy help lock outdated secrets provision plan-provision upgrade rollback-platform check plan pack deploy-flows rollback run env status logs maintenance renew-dry-run backup restore resume restore-drill new-project up lab lab-base lab-host lab-acme lab-outside lab-provision lab-flows ui down \
+  ci-vault ci-credentials test test-everything test-without-lab test-quick tools tools-unit tools-browser lint lint-yaml lint-ansible test-flows test-unit test-lab test-provision test-platform test-live test-faults test-copies test-snapshot test-original snapshot
 .PHONY: $(commands)
 
 # Before anything is done: make would do the rest first.

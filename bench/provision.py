@@ -62,6 +62,12 @@ class Lab:
     strategy: str | None = None
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
+    @property
+    def commit(self) -> str:
+        """The clone's commit."""
+        command = ["git", "rev-parse", "HEAD"]
+        return subprocess.run(command, cwd=self.clone, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+
     def make(self, *arguments: str, note: str | None = None) -> None:
         """Run a command of the Makefile; `note` says under what its time is kept. Ends the program if it fails."""
         settings = {"LAB_NAME": self.name, "LAB_PORT_OFFSET": str(self.ports), "ENV": "lab"}
@@ -115,7 +121,7 @@ def clone_of(commit: str) -> Path:
 
 
 def remove_images() -> None:
-    """As on a machine that has never made a lab."""
+    """As on a machine that has never made a lab; all that have no name go too, and what builds have kept."""
     engine = docker.from_env()
     for image in engine.images.list():
         if any(tag.startswith("prefect-lab/") for tag in image.tags):
@@ -139,12 +145,12 @@ def measure(ours: Lab, baseline: Lab) -> list[str]:
     pair = (baseline, ours)
     measured = json.loads(UPS.read_text()) if UPS.exists() else {}
     for lab in pair:
-        if lab.name not in measured:
+        if lab.commit not in measured:
             measure_up(lab)
-            measured[lab.name] = lab.seconds
+            measured[lab.commit] = lab.seconds
             UPS.parent.mkdir(exist_ok=True)
             UPS.write_text(json.dumps(measured))
-        lab.seconds = measured[lab.name]
+        lab.seconds = measured[lab.commit]
     for lab in pair:
         lab.make("up")
     caches = {folder: b"".join(ours.host.get_archive(folder)[0]) for folder in CACHES}

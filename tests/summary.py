@@ -14,14 +14,17 @@ LINES = 30
 
 def main(folder: Path) -> None:
     """Print it; the last line is for those who count."""
-    reports = [xml.parse(report).getroot() for report in sorted(folder.glob("*.xml"))]  # noqa: S314, written by pytest
-    cases = [case for report in reports for case in report.iter("testcase")]
-    for case in cases:
-        for problem in [*case.iter("failure"), *case.iter("error")]:
-            title(f"{case.get('classname')}::{case.get('name')}")
-            print(*last_lines(problem.text or problem.get("message", "")), sep="\n")
+    cases = []
+    for report in sorted(folder.glob("*.xml")):
+        for case in xml.parse(report).iter("testcase"):  # noqa: S314, written by pytest
+            cases.append(case)
+            for problem in [*case.iter("failure"), *case.iter("error")]:
+                title(f"{report.stem}: {case.get('classname')}::{case.get('name')}")
+                print(*last_lines(problem.text or problem.get("message", "")), sep="\n")
     # Parts of the suite run side by side: what Ansible or make failed on may be far above the end of the output.
-    output = (folder / "output.log").read_text(errors="replace").splitlines()
+    # Molecule puts colours and a frame around what Ansible prints.
+    output = re.sub(r"\x1b\[[0-9;]*m", "", (folder / "output.log").read_text(errors="replace"))
+    output = [line.removeprefix("  │ ") for line in output.splitlines()]
     if outside := [line for line in output if re.match(r"failed: |unreachable: |make.*\*\*\*", line)]:
         title("Failed outside of pytest")
         print(*(line[:1500] for line in outside[-LINES:]), sep="\n")

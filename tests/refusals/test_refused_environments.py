@@ -48,6 +48,12 @@ def test_a_variable_that_no_role_knows(environment: Environment) -> None:
     answer.changed_nothing_on(HOST)
 
 
+def test_a_tag_that_no_role_has(environment: Environment) -> None:
+    answer = environment.make("provision", "TAGS=proxi")
+    answer.tells(HOST, "no role is named proxi", "proxy")
+    answer.changed_nothing_on(HOST)
+
+
 @pytest.mark.parametrize("password", ["short", "pässwörter-der-welt", "sixteen letters and blanks"])
 def test_a_password_that_http_cannot_carry_or_that_is_short(environment: Environment, password: str) -> None:
     environment.secrets["vault_prefect_server_password"] = password

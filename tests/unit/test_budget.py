@@ -72,14 +72,18 @@ def test_a_run_ends_with_its_failures_and_the_count(tmp_path: Path, capsys: pyte
     )
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={tmp_path}/some.xml", tmp_path]
     subprocess.run(command, cwd=tmp_path, capture_output=True)
-    (tmp_path / "output.log").write_text("TASK\nfailed: host: Install: no such package\n")
+    (tmp_path / "output.log").write_text(
+        "TASK\nfailed: host: Install: no such package\n"
+        "  \x1b[2m\x1b[31m│\x1b[0m \x1b[0;31mfailed: host: Run: no unit\x1b[0m\n"
+    )
     (tmp_path / "interrupted.txt").write_text("test_long.py: the deadline came before its end\n")
     summary.main(tmp_path)
     output = capsys.readouterr().out
     for line in (
-        "=== test_some::test_bad",
-        "=== test_some::test_worse",
+        "=== some: test_some::test_bad",
+        "=== some: test_some::test_worse",
         "failed: host: Install: no such package",
+        "failed: host: Run: no unit",
         "test_some (1 tests): no time",
         "test_long.py: the deadline came before its end",
     ):
