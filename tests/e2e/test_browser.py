@@ -18,6 +18,8 @@ from prefect.client.schemas.objects import FlowRun
 from pydantic import SecretStr
 
 SCREENSHOT = Path(__file__).parent / "screenshots/run.png"
+# Under load the page takes longer than the five seconds that are the default.
+expect.set_options(timeout=60_000)
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",

@@ -30,7 +30,7 @@ def login(variable: str) -> Login:
 @pytest.fixture(scope="session")
 def server():
     """A Prefect server for the tests alone."""
-    with prefect_test_harness():
+    with prefect_test_harness(server_startup_timeout=120):
         yield
 
 
