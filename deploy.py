@@ -18,6 +18,7 @@ from deployer import archive, environment, inventory, report, server, state
 from deployer.apply import alone, apply
 from deployer.check import Checked, PythonOf, check
 from deployer.desired import Release, desired
+from deployer.document import unstorable
 from deployer.errors import DeployError
 from deployer.kinds.deployments import releases
 from deployer.plan import make
@@ -115,6 +116,8 @@ def _parameters(text: str) -> dict[str, Any]:
         raise argparse.ArgumentTypeError(f"{text} is not JSON: {error}") from None
     if not isinstance(parameters, dict):
         raise argparse.ArgumentTypeError(f'{text} is not an object, such as {{"day": "2026-11-20"}}')
+    if unstorable(parameters):
+        raise argparse.ArgumentTypeError("a text in it holds a NUL or half a character, which no server stores")
     return parameters
 
 
@@ -126,15 +129,22 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _check(options: argparse.Namespace, python_of: PythonOf) -> int:
-    checked = check(options.flows, options.target, inventory.read(options.inventory), python_of)
+    checked = _checked(options, inventory.read(options.inventory), python_of)
     if options.json:
-        problems = [asdict(problem) for problem in checked.problems]
-        print(json.dumps({"deployments": len(checked.deployments), "problems": problems}))
+        told = {name: [asdict(problem) for problem in getattr(checked, name)] for name in ("problems", "warnings")}
+        print(json.dumps({"deployments": len(checked.deployments)} | told))
     elif checked.problems:
         raise DeployError("\n".join(map(str, checked.problems)))
     else:
         print(f"{len(checked.deployments)} deployments are fit to be registered")
     return 1 if checked.problems else 0
+
+
+def _checked(options: argparse.Namespace, given: inventory.Inventory | None, python_of: PythonOf) -> Checked:
+    checked = check(options.flows, options.target, given, python_of)
+    for warning in checked.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return checked
 
 
 def _pack(options: argparse.Namespace, python_of: PythonOf) -> None:
@@ -182,7 +192,7 @@ def _state(options: argparse.Namespace, python_of: PythonOf) -> state.State:
 def _wanted(options: argparse.Namespace, given: inventory.Inventory | None, python_of: PythonOf) -> state.State:
     if not options.target:
         raise DeployError("say which environment: --target, one of flows/targets.yml")
-    checked = check(options.flows, options.target, given, python_of)
+    checked = _checked(options, given, python_of)
     if checked.problems:
         raise DeployError("\n".join(map(str, checked.problems)))
     release = Release(_release_id(options, checked), options.flows_root, options.envs_root)

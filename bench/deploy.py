@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 PROJECTS, ROUNDS = 100, 5
 MOST = 10.0  # seconds for check, for a plan without changes, and for an apply without changes
 NAME = "bench-deploy"
+AUTHOR = ["-c", "user.name=bench", "-c", "user.email=bench@example.com"]
 
 FLOW = '''"""Loads one table."""
 
@@ -58,7 +59,7 @@ DEPLOYMENT = """  - name: {name}
 
 
 def write(flows: Path) -> None:
-    """The projects; all have the lock of one of ours, so that one environment serves them."""
+    """The projects, in a repository; all have the lock of one of ours, so that one environment serves them."""
     flows.mkdir()
     (flows / "targets.yml").write_text(f"name: {NAME}\ntargets: {{lab: {{mode: development}}}}\n")
     (flows / "resources.yml").write_text(f"work_pools: [{{name: {NAME}}}]\n")
@@ -69,6 +70,8 @@ def write(flows: Path) -> None:
         (folder / "flow.py").write_text(FLOW.format(number=number))
         each = [DEPLOYMENT.format(name=name, minute=number % 60) for name in ("orders", "customers", "items")]
         (folder / "prefect.yaml").write_text(f"name: project_{number}\ndeployments:\n{''.join(each)}")
+    for arguments in (["init", "--quiet"], ["add", "."], [*AUTHOR, "commit", "--quiet", "--message=bench"]):
+        subprocess.run(["git", *arguments], cwd=flows, check=True)  # noqa: S603, S607
 
 
 def seconds(folder: Path, *command: str, fine: tuple[int, ...] = (0,)) -> float:

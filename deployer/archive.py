@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -72,9 +74,29 @@ def pack(flows: Path, folder: Path) -> str:
     who = {f"GIT_{role}_{part}": "flows" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
     dates = {"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when}
     commit = _git(flows, "commit-tree", "-m", "flows", _tree(flows), settings=who | dates)
-    # From the folder above: git archives only the part of a tree that is the current folder
-    _git(flows.parent, "-c", "tar.umask=0022", "archive", "--format=tar", f"--output={archive.resolve()}", commit)
+    _archive(flows, commit, archive)
     return _hash(archive)
+
+
+@contextmanager
+def shipped(flows: Path) -> Iterator[Path]:
+    """A folder with the files that a release of `flows` has; `flows` itself where nothing can be packed."""
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch, flows.name)
+        yield folder if _unpacked(flows, folder) else flows
+
+
+def _unpacked(flows: Path, folder: Path) -> bool:
+    archive = folder.with_suffix(".tar")
+    try:
+        _archive(flows, _tree(flows), archive)
+    except DeployError:  # the name of a release says so
+        return False
+    with tarfile.open(archive) as tar:
+        # Links are refused in any case, and must not lead out of here
+        members = [member for member in tar if member.isfile() or member.isdir()]
+        tar.extractall(folder, members, filter="data")
+    return True
 
 
 def unpack_needs(folder: Path, expected: str) -> list[Project]:
@@ -102,12 +124,20 @@ def _hash(archive: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _archive(flows: Path, tree: str, archive: Path) -> None:
+    # From the top: git archives only the part of a tree that is the current folder
+    top = Path(_git(flows, "rev-parse", "--show-toplevel"))
+    _git(top, "-c", "tar.umask=0022", "archive", "--format=tar", f"--output={archive.resolve()}", tree)
+
+
 def _tree(flows: Path) -> str:
-    """Git's name of what the folder holds. A scratch index takes in the working tree as it is, ignored files left out,
-    and leaves the user's index alone.
+    """Git's name of what the folder holds. A scratch index takes in the working tree as it is, and leaves the user's
+    index alone. It begins as that, as ignored files are left out, but for those that somebody has added.
     """
     with TemporaryDirectory() as scratch:
-        index = Path(scratch, "index")
+        index, users = Path(scratch, "index"), Path(flows, _git(flows, "rev-parse", "--git-path", "index"))
+        if users.exists():
+            shutil.copyfile(users, index)
         scratch_index = {"GIT_INDEX_FILE": str(index)}
         _git(flows, "add", "--all", "--", ".", settings=scratch_index)
         prefix = _git(flows, "rev-parse", "--show-prefix")

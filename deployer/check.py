@@ -1,9 +1,11 @@
 """The rules that everything under `flows/` must meet before anything is registered. No server is needed."""
 
+import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -12,26 +14,37 @@ from prefect.utilities.schema_tools import hydrate, validate
 from prefect.utilities.schema_tools.hydration import Placeholder
 from prefect.utilities.templating import find_placeholders
 
-from deployer.archive import check_files
+from deployer import dates
+from deployer.archive import check_files, shipped
 from deployer.declaration import Declaration, declarations
-from deployer.document import Document, Location
-from deployer.environment import check_lock
+from deployer.document import Document, Location, unstorable
+from deployer.environment import WHEELS, check_lock
 from deployer.errors import DeployError, Problem
+from deployer.fields import mismatch
 from deployer.inspection import Flow, inspect
 from deployer.inventory import Inventory
 from deployer.kinds.automations import Automations, references
 from deployer.kinds.blocks import SecretBlocks
 from deployer.kinds.variables import Variables
 from deployer.kinds.work_pools import WorkPools, WorkQueues
+from deployer.passwords import passwords
 from deployer.project import Project, discover, system_packages
 from deployer.resources import FILE, Resources, declared
+from deployer.schedules import KINDS
 from deployer.targets import Targets
 
 PythonOf = Callable[[Project], Path]
 
 PARALLEL = 2
+LEFT_OUT = "is not in the release, as git ignores it: take it out of .gitignore, or `git add --force` it"
 # How a parameter of a flow says, in its JSON schema, that its value names a Secret block
 SECRET_FORMAT = "secret-block"  # noqa: S105 - a format, not a secret
+# Every change of a run's state is an event, which may name 100 things: its tags, and the run's flow, deployment, pool,
+# queue, creator and parent. The server adds a tag of its own, and flows add theirs.
+MOST_TAGS = 90
+# Bytes of JSON that the server takes as the parameters of a deployment, a schedule or a run
+MOST_PARAMETERS = 524_288
+PLAIN = "looks like a password, which all who open the UI can read: keep it in the vault, and name it in resources.yml"
 
 
 @dataclass(frozen=True)
@@ -45,12 +58,13 @@ class Deployment:
 
 @dataclass
 class Checked:
-    """Everything under `flows/` that belongs into the target, and all that is wrong with it."""
+    """Everything under `flows/` that belongs into the target, all that is wrong with it, and what is better mended."""
 
     deployments: list[Deployment]
     resources: Resources
     targets: Targets
     problems: list[Problem]
+    warnings: list[Problem]
 
 
 @dataclass
@@ -69,22 +83,32 @@ def check(flows: Path, target: str | None, inventory: Inventory | None, python_o
     found, problems = discover(flows)
     with ThreadPoolExecutor(PARALLEL) as executor:
         projects = list(executor.map(lambda project: _read(project, targets, python_of), found))
-    _import(projects)
+    with shipped(flows) as release:
+        _import(projects, release)
     for each in projects:
         for one, flow in each.declared:
             _check_names(each.document, one, resources, inventory, targets)
+            _check_sizes(each.document, one, flow, targets)
+            _warn(each.document, (*one.location, "work_pool", "job_variables"), passwords(one.job_variables))
             if flow:
                 _check_against_flow(each.document, one, flow, resources, targets)
                 targets.check(each.document, one, f"{flow.name}/{one.name}")
+    _check_schedules(projects)
     _unique(projects)
     deployments = [Deployment(each.project, one, flow) for each in projects for one, flow in each.declared if flow]
     _check_automations(resources, deployments)
     _check_target(targets, resources, inventory, deployments)
+    for at, resource in resources.resources.items():
+        if resource.kind == Variables.title:
+            named = {resource.name: resource.fields["value"]}
+            _warn(resources.document, (*at, "value"), (where[1:] for where in passwords(named)))
     for each in projects:
-        problems += each.problems + each.document.problems
-    problems += resources.document.problems + targets.document.problems
+        problems += each.problems
+    documents = [*(each.document for each in projects), resources.document, targets.document]
+    problems += [problem for document in documents for problem in document.problems]
     problems += check_files(flows)
-    return Checked(deployments, resources, targets, sorted(problems))
+    warnings = [warning for document in documents for warning in document.warnings]
+    return Checked(deployments, resources, targets, sorted(problems), sorted(warnings))
 
 
 def _read(project: Project, targets: Targets, python_of: PythonOf) -> _Project:
@@ -99,32 +123,65 @@ def _read(project: Project, targets: Targets, python_of: PythonOf) -> _Project:
     return read
 
 
-def _import(projects: list[_Project]) -> None:
-    """Ask the flows what they are, those of the same environment together."""
+def _import(projects: list[_Project], release: Path) -> None:
+    """Ask the flows what they are, as they are in `release`, those of the same environment together."""
     together: dict[Path, list[_Project]] = defaultdict(list)
     for each in projects:
-        if each.python:
+        if each.python and _complete(each, release):
             together[each.python].append(each)
 
     def ask(python: Path) -> None:
         asked = {
-            each.project.folder: [one.entrypoint for one, _ in each.declared if one.entrypoint]
+            release / each.project.name: [one.entrypoint for one, _ in each.declared if one.entrypoint]
             for each in together[python]
         }
         answers = inspect(python, asked)
         for each in together[python]:
-            each.declared = [(one, _flow(each.document, one, answers[each.project.folder])) for one, _ in each.declared]
+            folder = release / each.project.name
+            each.declared = [(one, _flow(each, one, answers[folder], folder)) for one, _ in each.declared]
 
     with ThreadPoolExecutor(PARALLEL) as executor:
         list(executor.map(ask, together))
 
 
-def _flow(document: Document, declared: Declaration, answers: dict[str, Flow | str]) -> Flow | None:
-    flow = answers.get(declared.entrypoint or "")
+def _complete(read: _Project, release: Path) -> bool:
+    """Whether the release has what the platform itself reads of a project."""
+    project = read.project
+    needed = ["prefect.yaml", "requirements.txt", "apt.txt"]
+    needed += [one.entrypoint.rpartition(":")[0] for one, _ in read.declared if one.entrypoint]
+    needed += [f"{WHEELS}/{wheel.name}" for wheel in sorted(project.folder.glob(f"{WHEELS}/*.whl"))]
+    left_out = [
+        name
+        for name in dict.fromkeys(needed)
+        if (project.folder / name).exists() and not (release / project.name / name).exists()
+    ]
+    for name in left_out:
+        read.problems.append(Problem(project.shown(name), 1, "", LEFT_OUT))
+    return not left_out
+
+
+def _flow(read: _Project, declared: Declaration, answers: dict[str, Flow | str], folder: Path) -> Flow | None:
+    flow, where = answers.get(declared.entrypoint or ""), (*declared.location, "entrypoint")
     if isinstance(flow, str):
-        document.refuse((*declared.location, "entrypoint"), f"{declared.entrypoint!r} cannot be imported: {flow}")
+        left_out = _left_out(read.project, folder, flow)
+        hint = f"; {left_out[-1]} {LEFT_OUT}" if left_out else ""
+        read.document.refuse(where, f"{declared.entrypoint!r} cannot be imported: {flow}{hint}")
         return None
+    if flow and unstorable(asdict(flow)):
+        reason = "the flow's name, description or a default holds a NUL or half a character: take it out"
+        read.document.refuse(where, reason)
     return flow
+
+
+def _left_out(project: Project, folder: Path, said: str) -> list[str]:
+    """The project's files that the release in `folder` lacks and an error names."""
+    words = set(re.findall(r"\w+", said))
+    return [
+        str(file.relative_to(project.folder))
+        for file in sorted(project.folder.rglob("*"))
+        if file.stem in words and "__pycache__" not in file.parts
+        if not (folder / file.relative_to(project.folder)).exists()
+    ]
 
 
 def _check_names(
@@ -165,11 +222,52 @@ def _check_pool(document: Document, declared: Declaration, resources: Resources,
     where = (*where, "name") if document.has((*where, "name")) else where
     pools = resources.names(WorkPools.title) | set(inventory.work_pools if inventory else ())
     if declared.pool not in pools:
-        known = f"the pools are {', '.join(sorted(pools))}" if pools else f"add it to work_pools in {FILE}"
-        document.refuse(where, f"there is no pool {declared.pool!r}: {known}")
+        document.refuse(where, _no_pool(declared.pool, pools))
     elif inventory and declared.pool not in inventory.work_pools:
-        served = ", ".join(sorted(inventory.work_pools)) or "none"
-        document.refuse(where, f"no worker of this environment serves the pool {declared.pool!r}: served are {served}")
+        document.refuse(where, _not_served(declared.pool, inventory.work_pools))
+
+
+def _no_pool(name: str, pools: Iterable[str]) -> str:
+    known = f"the pools are {', '.join(sorted(pools))}; or " if pools else ""
+    return f"there is no pool {name!r}: {known}add it to work_pools in {FILE}"
+
+
+def _not_served(name: str, pools: Iterable[str]) -> str:
+    served = ", ".join(sorted(pools)) or "none"
+    return f"no worker of this environment serves the pool {name!r}: served are {served}"
+
+
+def _check_sizes(document: Document, declared: Declaration, flow: Flow | None, targets: Targets) -> None:
+    """What the server takes, and then cannot make a run of."""
+    tags = {*declared.tags, *(targets.target.tags if targets.target else ())}
+    if len(tags) > MOST_TAGS:
+        reason = f"are {len(tags)} with those of the target, and a run bears {MOST_TAGS}: take some away"
+        document.refuse((*declared.location, "tags"), reason)
+    everywhere = declared.parameters | (targets.parameters(flow.name) if flow else {})
+    for location, given in [
+        (declared.location, everywhere),
+        *((location, everywhere | schedule.parameters) for location, schedule in declared.schedules.items()),
+    ]:
+        size = len(json.dumps(given, separators=(",", ":")))
+        if size > MOST_PARAMETERS:
+            reason = f"a run would have {size:,} bytes of parameters, and the server takes {MOST_PARAMETERS:,}: "
+            document.refuse((*location, "parameters"), reason + "put them into a file or a variable")
+            return
+
+
+def _check_schedules(projects: list[_Project]) -> None:
+    """Every schedule must fire, without keeping the server busy."""
+    schedules = [
+        (each.document, location, schedule)
+        for each in projects
+        for one, _ in each.declared
+        for location, schedule in one.schedules.items()
+    ]
+    reasons = dates.problems([schedule for *_, schedule in schedules])
+    for (document, location, _), reason in zip(schedules, reasons, strict=True):
+        if reason:
+            kind = next(kind for kind in KINDS if document.has((*location, kind)))
+            document.refuse((*location, kind), f"{document.value((*location, kind))!r} {reason}")
 
 
 def _check_automations(resources: Resources, deployments: list[Deployment]) -> None:
@@ -190,7 +288,7 @@ def _check_target(
     flows = {each.flow.name: each.flow for each in deployments}
     pools = set(inventory.work_pools) if inventory else resources.names(WorkPools.title)
     if target.work_pool and target.work_pool not in pools:
-        reason = f"there is no pool {target.work_pool!r}: the pools are {', '.join(sorted(pools))}"
+        reason = (_not_served if inventory else _no_pool)(target.work_pool, pools)
         targets.document.refuse((*at, "work_pool"), reason)
     for name, given in target.parameters.items():
         where = (*at, "parameters", name)
@@ -234,11 +332,18 @@ def _check_against_flow(
 
 
 def _check_secrets(document: Document, at: Location, given: dict[str, Any], flow: Flow, resources: Resources) -> None:
-    """Secrets that parameters name must be declared."""
-    for where, value in _secrets(flow.parameters, given, flow.parameters.get("definitions", {})):
+    """Secrets that parameters name must be declared, and not stand there themselves."""
+    names = dict(_secrets(flow.parameters, given, flow.parameters.get("definitions", {})))
+    _warn(document, at, (where for where in passwords(given) if where not in names))
+    for where, value in names.items():
         block = value.removeprefix("/").replace("/", "-")
         if block not in resources.names(SecretBlocks.title):
             document.refuse((*at, *where), f"the secret {block!r} is not declared: add it to secrets in {FILE}")
+
+
+def _warn(document: Document, at: Location, places: Iterable[Location]) -> None:
+    for where in places:
+        document.warn((*at, *where), PLAIN)
 
 
 def _secrets(schema: Any, value: Any, definitions: dict[str, Any]) -> Iterator[tuple[Location, str]]:
@@ -277,7 +382,7 @@ def _valid_parameters(document: Document, at: Location, given: dict[str, Any], f
         return
     for error in validate(hydrated, flow.parameters, ignore_required=True):
         if not isinstance(error.instance, Placeholder):
-            document.refuse((*at, *error.absolute_path), error.message)
+            document.refuse((*at, *error.absolute_path), mismatch(error))
 
 
 def _unique(projects: list[_Project]) -> None:

@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prefect.cli.deploy._models import ConcurrencyLimitSpec, DeploymentConfig, PrefectYamlModel, WorkPoolConfig
+from prefect.cli.deploy._models import (
+    ConcurrencyLimitSpec,
+    DeploymentConfig,
+    PrefectYamlModel,
+    RawScheduleConfig,
+    WorkPoolConfig,
+)
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
 from prefect.types.names import BANNED_CHARACTERS
@@ -16,7 +22,7 @@ from prefect.workers.process import ProcessWorker
 from pydantic import ValidationError
 
 from deployer.document import Document, Location
-from deployer.fields import known, refuse
+from deployer.fields import known, mismatch, refuse
 from deployer.schedules import BadSchedule, build
 
 DEFAULT_POOL = "default"
@@ -74,9 +80,8 @@ def declarations(document: Document, folder: Path) -> list[Declaration]:
         document.refuse((), "is not a prefect.yaml: its top level must hold `name` and `deployments`")
         return []
     # `definitions` and `x-…` are where anchors are kept for use further down
-    known(
-        document, (), [key for key in data if key != "definitions" and not str(key).startswith("x-")], PrefectYamlModel
-    )
+    fields = {key: value for key, value in data.items() if key not in REFUSED and not str(key).startswith("x-")}
+    known(document, (), fields, PrefectYamlModel, ["definitions"], _elsewhere())
     _refused(document, (), data)
     written = data.get("deployments")
     if not isinstance(written, list) or not written:
@@ -92,7 +97,7 @@ def declarations(document: Document, folder: Path) -> list[Declaration]:
 
 
 def _declaration(document: Document, at: Location, written: dict[str, Any], folder: Path) -> Declaration:
-    known(document, at, written, DeploymentConfig)
+    known(document, at, written, DeploymentConfig, elsewhere=_elsewhere())
     _refused(document, at, written)
     _plain(document, at, written)
     model = _model(document, at, written)
@@ -130,7 +135,7 @@ def _model(document: Document, at: Location, written: dict[str, Any]) -> Deploym
 
 def _name(document: Document, at: Location, model: DeploymentConfig) -> str | None:
     if not model.name:
-        if not document.has((*at, "name")) or isinstance(_value(document, (*at, "name")), str | None):
+        if not document.has((*at, "name")) or isinstance(document.value((*at, "name")), str | None):
             document.refuse((*at, "name"), "is missing: a deployment needs a name")
         return None
     if any(character in model.name for character in BANNED_CHARACTERS):
@@ -141,7 +146,7 @@ def _name(document: Document, at: Location, model: DeploymentConfig) -> str | No
 def _entrypoint(document: Document, at: Location, model: DeploymentConfig, folder: Path) -> str | None:
     where = (*at, "entrypoint")
     if not model.entrypoint:
-        if not document.has(where) or isinstance(_value(document, where), str | None):
+        if not document.has(where) or isinstance(document.value(where), str | None):
             document.refuse(where, "is missing: say which flow to run, such as flow.py:my_flow")
         return None
     file, colon, function = model.entrypoint.rpartition(":")
@@ -174,6 +179,9 @@ def _schedules(document: Document, at: Location, written: dict[str, Any]) -> dic
     placed += [((*at, "schedules", index), one) for index, one in enumerate(several or [])]
     found: dict[Location, DeploymentScheduleCreate] = {}
     for where, one in placed:
+        if isinstance(one, list):
+            document.refuse(where, "a list belongs under `schedules`: write `schedules:`")
+            continue
         if not isinstance(one, dict):
             document.refuse(where, "must be a mapping with one of cron, interval and rrule")
             continue
@@ -195,7 +203,7 @@ def _concurrency(document: Document, at: Location, model: DeploymentConfig) -> C
     if limit is None:
         return None
     if isinstance(limit, ConcurrencyLimitSpec):
-        known(document, where, _value(document, where), ConcurrencyLimitSpec)
+        known(document, where, document.value(where), ConcurrencyLimitSpec)
         given = limit.model_dump(exclude_none=True)
     else:
         given = {"limit": limit}
@@ -214,7 +222,7 @@ def _work_pool(document: Document, at: Location, model: DeploymentConfig) -> tup
     where = (*at, "work_pool")
     if model.work_pool is None:
         return DEFAULT_POOL, None, {}
-    known(document, where, _value(document, where), WorkPoolConfig)
+    known(document, where, document.value(where), WorkPoolConfig, elsewhere=_elsewhere())
     variables = model.work_pool.job_variables
     schema = _job_variables()
     for name in variables:
@@ -222,10 +230,11 @@ def _work_pool(document: Document, at: Location, model: DeploymentConfig) -> tup
             document.refuse((*where, "job_variables", name), REFUSED_JOB_VARIABLES[name])
         elif name not in schema["properties"]:
             names = ", ".join(sorted(schema["properties"].keys() - REFUSED_JOB_VARIABLES))
-            reason = f"flows run in process work pools, whose job variables are {names}: remove it"
+            mend = _elsewhere().get(name, "remove it")
+            reason = f"flows run in process work pools, whose job variables are {names}: {mend}"
             document.refuse((*where, "job_variables", name), reason)
     for error in validate(variables, schema):
-        document.refuse((*where, "job_variables", *error.absolute_path), error.message)
+        document.refuse((*where, "job_variables", *error.absolute_path), mismatch(error))
     env = variables.get("env")
     for name in env if isinstance(env, dict) else ():
         if name in REFUSED_ENVIRONMENT:
@@ -237,6 +246,28 @@ def _work_pool(document: Document, at: Location, model: DeploymentConfig) -> tup
 def _job_variables() -> dict[str, Any]:
     """The schema of a process pool's job variables."""
     return ProcessWorker.get_default_base_job_template()["variables"]
+
+
+@functools.cache
+def _elsewhere() -> dict[str, str]:
+    """For the fields of every level, where they belong; and those of earlier versions of Prefect."""
+    levels = {
+        "into an entry of `deployments`": DeploymentConfig.model_fields,
+        "under `work_pool`": WorkPoolConfig.model_fields,
+        "under `job_variables` of `work_pool`": _job_variables()["properties"].keys() - REFUSED_JOB_VARIABLES,
+        "under `concurrency_limit`": ConcurrencyLimitSpec.model_fields,
+        "into an entry of `schedules`": RawScheduleConfig.model_fields,
+    }
+    places = {field: f"it belongs {level}" for level, fields in reversed(levels.items()) for field in fields}
+    return (
+        REFUSED_JOB_VARIABLES
+        | places
+        | {
+            "is_schedule_active": "write `active: false` into the schedule",
+            "work_pool_name": "write `name` under `work_pool`",
+            "infra_overrides": "write `job_variables` under `work_pool`",
+        }
+    )
 
 
 def _refused(document: Document, at: Location, written: Mapping[str, Any]) -> None:
@@ -259,10 +290,3 @@ def _strings(value: Any, at: Location) -> Iterator[tuple[Location, str]]:
         for key, one in value.items() if isinstance(value, dict) else enumerate(value):
             if key not in REFUSED:
                 yield from _strings(one, (*at, key))
-
-
-def _value(document: Document, at: Location) -> Any:
-    value = document.data
-    for part in at:
-        value = value[part]
-    return value

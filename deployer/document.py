@@ -1,7 +1,8 @@
 """YAML that remembers on which line each of its values stands."""
 
 import math
-from collections.abc import Hashable
+import re
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,12 @@ Location = tuple[str | int, ...]
 # What JSON has too, because all of it travels as JSON
 _TYPES = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map")}
 _KEYS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}
+# What aliases may make of a file, about as many characters as it would have as JSON, and how deep its values may stand
+SIZE, DEPTH = 10_000_000, 100
+# What a value takes beside its text: quotes, a comma, an indentation
+_AROUND = 10
+# PostgreSQL stores no NUL, and half a character cannot be sent
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class _Loader(yaml.SafeLoader):
@@ -34,12 +41,43 @@ class _Loader(yaml.SafeLoader):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._seen: set[int] = set()
+        # Of every node that is read to its end: its size and its height, aliases written out
+        self._extents: dict[yaml.Node, tuple[int, int]] = {}
+        self._depth = 0
         # Otherwise a value could hold itself
         self.deep_construct = True
 
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node:
+        event = self.peek_event()
+        self._depth += 1
+        if self._depth > DEPTH:
+            raise _wrong(event, _TOO_DEEP)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if not isinstance(event, yaml.AliasEvent):
+            self._extents[node] = self._extent(node)
+        elif node not in self._extents:
+            raise _wrong(event, "what an anchor names holds itself: take it out")
+        return node
+
+    def _extent(self, node: yaml.Node) -> tuple[int, int]:
+        """A node's size and height. Every alias counts as what it stands for, as it does for all who read the file."""
+        if isinstance(node, yaml.ScalarNode):
+            if _UNSTORABLE.search(node.value):
+                raise _wrong(node, "a text holds a NUL or half a character, which no server stores: take it out")
+            return _AROUND + len(node.value), 1
+        inner = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+        size = _AROUND + sum(self._extents[part][0] for part in inner)
+        height = 1 + max((self._extents[part][1] for part in inner), default=0)
+        if size > SIZE:
+            raise _wrong(
+                node, f"with its aliases written out it holds more than {SIZE:,} characters: use fewer of them"
+            )
+        if height > DEPTH:
+            raise _wrong(node, _TOO_DEEP)
+        return size, height
+
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        if node in self.recursive_objects:
-            raise _wrong(node, "what an anchor names holds itself: take it out")
         value = super().construct_object(node, deep)
         if isinstance(value, float) and not math.isfinite(value):
             raise _wrong(node, f"{node.value} is no number of JSON: write null, or quote it")
@@ -55,18 +93,37 @@ class _Loader(yaml.SafeLoader):
                     raise _wrong(key, "a key must be a text, not a mapping or a list")
                 if key.tag not in _KEYS:
                     raise _wrong(key, f"the key {key.value} is not a text: quote it")
+                if key.value in keys and key.value == "<<":
+                    raise _wrong(key, "`<<` is given twice: write one, with a list, such as <<: [*a, *b]")
                 if key.value in keys:
                     raise _wrong(key, f"the key {key.value!r} is given twice")
                 keys.add(key.value)
         super().flatten_mapping(node)
 
 
-def _wrong(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
+_TOO_DEEP = f"its values stand more than {DEPTH} levels deep: write it flatter"
+
+
+def unstorable(value: Any) -> bool:
+    """Whether a text in it is none that a server can store."""
+    return any(_UNSTORABLE.search(text) for text in _texts(value))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from (text for pair in value.items() for part in pair for text in _texts(part))
+    elif isinstance(value, list):
+        yield from (text for part in value for text in _texts(part))
+
+
+def _wrong(node: yaml.Node | yaml.Event, problem: str) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
 
 
 class Document:
-    """One YAML file: its `data`, and the `problem`s found in it."""
+    """One YAML file: its `data`, the `problems` found in it, and the `warnings`: what works, and is no good idea."""
 
     def __init__(self, path: Path, shown: str) -> None:
         """Read `path`, which messages call `shown`. A file that cannot be read has `data` None and one problem."""
@@ -74,6 +131,7 @@ class Document:
         self.name = path.name
         self.data: Any = None
         self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
         self._root: yaml.Node | None = None
         try:
             text = path.read_text(encoding="utf-8")
@@ -93,7 +151,7 @@ class Document:
         """A file that is not there and need not be."""
         document = cls.__new__(cls)
         document.shown, document.name = shown, shown.rpartition("/")[2]
-        document.data, document.problems, document._root = None, [], None
+        document.data, document.problems, document.warnings, document._root = None, [], [], None
         return document
 
     def line(self, location: Location) -> int:
@@ -111,14 +169,19 @@ class Document:
             line, node = found[0].start_mark.line + 1, found[1]
         return line
 
-    def has(self, location: Location) -> bool:
-        """Whether the file holds a value at `location`."""
+    def value(self, location: Location) -> Any:
+        """The value at `location`. Raises KeyError, IndexError or TypeError if there is none."""
         value = self.data
         for part in location:
-            try:
-                value = value[part]
-            except (KeyError, IndexError, TypeError):
-                return False
+            value = value[part]
+        return value
+
+    def has(self, location: Location) -> bool:
+        """Whether the file holds a value at `location`."""
+        try:
+            self.value(location)
+        except (KeyError, IndexError, TypeError):
+            return False
         return True
 
     def refused(self, location: Location) -> bool:
@@ -130,6 +193,10 @@ class Document:
         problem = Problem(self.shown, self.line(location), _dotted(location), message)
         if problem not in self.problems:
             self.problems.append(problem)
+
+    def warn(self, location: Location, message: str) -> None:
+        """Note what should be otherwise in the value at `location`."""
+        self.warnings.append(Problem(self.shown, self.line(location), _dotted(location), message))
 
 
 def _dotted(location: Location) -> str:

@@ -1,6 +1,6 @@
 """What flows say of themselves, asked in their projects' own environments.
 
-An import of Prefect takes a second, so answers are kept: a project is asked again when one of its files has changed.
+An import takes a second, so answers are kept: a project is asked again when the content of its files has changed.
 """
 
 import hashlib
@@ -46,14 +46,19 @@ def inspect(python: Path, projects: Mapping[Path, Iterable[str]]) -> dict[Path, 
 
 
 def _state(python: Path, folder: Path, entrypoints: list[str]) -> str:
-    """What the answers depend on: the environment, the question, and size and time of the project's files."""
+    """What the answers depend on: the environment, the question, and the project's files."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in [SCRIPT, *files]]
-    return hashlib.sha256(repr((str(python), entrypoints, stats)).encode()).hexdigest()
+    state = hashlib.sha256(repr((str(python), entrypoints)).encode())
+    for path in [SCRIPT, *files]:
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        state.update(repr((os.path.relpath(path, folder) if path != SCRIPT else "", content)).encode())
+    return state.hexdigest()
 
 
 def _kept(folder: Path) -> Path:
-    return CACHE / f"{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]}.json"
+    # By name: the folder of what would be shipped is another one each time
+    return CACHE / f"{folder.name}.json"
 
 
 def _recall(folder: Path, state: str) -> Answers | None:

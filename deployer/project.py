@@ -52,6 +52,11 @@ def discover(flows: Path) -> tuple[list[Project], list[Problem]]:
             problems.append(Problem(project.shown("prefect.yaml"), 1, "", message))
         else:
             projects.append(project)
+    problems += [
+        Problem(f"{flows.name}/{name}.yaml", 1, "", f"is not read: rename it to {name}.yml")
+        for name in ("resources", "targets")
+        if (flows / f"{name}.yaml").exists()
+    ]
     if not projects and not problems:
         raise DeployError(f"{flows} holds no project: add a folder with a prefect.yaml")
     return projects, problems
@@ -72,6 +77,8 @@ def _refusal(project: Project) -> str | None:
         return f"a project's folder is named with a-z, 0-9 and _, starting with a letter: rename {project.name!r}"
     if project.name in RESERVED:
         return f"{project.name!r} is the name of one of the platform's own environments: rename the folder"
+    if not (project.folder / "prefect.yaml").is_file() and (project.folder / "prefect.yml").is_file():
+        return "missing: rename prefect.yml to prefect.yaml"
     if not (project.folder / "prefect.yaml").is_file():
         return "missing: add it, or start the folder's name with _ if it is not a project"
     return None

@@ -54,7 +54,8 @@ class Targets:
         path = flows / FILE
         shown = f"{flows.name}/{FILE}"
         if name and not path.exists():
-            raise DeployError(f"{shown} is missing, which says what {name!r} is: write it, or leave --target out")
+            mend = "rename targets.yaml" if path.with_suffix(".yaml").exists() else "write it, or leave --target out"
+            raise DeployError(f"{shown} is missing, which says what {name!r} is: {mend}")
         self.document = Document(path, shown) if path.exists() else Document.empty(shown)
         self.name = name
         self.target: Target | None = None

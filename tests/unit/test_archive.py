@@ -5,7 +5,7 @@ import tarfile
 
 import pytest
 
-from deployer.archive import ARCHIVE, check_files, pack, release_id, unpack_needs
+from deployer.archive import ARCHIVE, check_files, pack, release_id, shipped, unpack_needs
 from deployer.errors import DeployError
 
 
@@ -87,6 +87,40 @@ def test_uncommitted_changes_get_a_name_of_their_own_each(flows, tmp_path):
         ["git", "diff", "--cached", "--name-only"], cwd=flows, capture_output=True, text=True
     ).stdout
     assert staged == "", "the user's own index is left alone"
+
+
+def test_an_ignored_file_that_somebody_has_added_is_shipped(flows, tmp_path):
+    (flows / "shop" / "seed.csv").write_text("a\n")
+    (flows.parent / ".gitignore").write_text("*.csv\n")
+    pack(flows, tmp_path / "out")
+    assert names(tmp_path / "out" / ARCHIVE) == {"shop/flow.py"}
+    subprocess.run(["git", "add", "--force", "flows/shop/seed.csv"], cwd=flows.parent, check=True)
+    pack(flows, tmp_path / "out")
+    assert names(tmp_path / "out" / ARCHIVE) == {"shop/flow.py", "shop/seed.csv"}
+    (flows / "shop" / "seed.csv").unlink()
+    pack(flows, tmp_path / "out")
+    assert names(tmp_path / "out" / ARCHIVE) == {"shop/flow.py"}
+
+
+@pytest.mark.parametrize("top", [".", ".."], ids=["flows is the repository", "flows is in it"])
+def test_what_would_be_shipped_is_what_is_packed(flows, tmp_path, top):
+    if top == ".":
+        (flows.parent / ".git").rename(flows / ".git")
+    (flows / ".gitattributes").write_text("notes.md export-ignore\n")
+    (flows / "shop" / "notes.md").write_text("Of the author.\n")
+    (flows / "shop" / "link.py").symlink_to("/etc/hostname")
+    (flows / "shop" / "new.py").write_text("two\n")
+    pack(flows, tmp_path / "out")
+    with shipped(flows) as folder:
+        files = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
+        assert folder.name == "flows"
+    assert files == names(tmp_path / "out" / ARCHIVE) == {".gitattributes", "shop/flow.py", "shop/new.py"}
+    assert not folder.exists()
+
+
+def test_where_nothing_can_be_packed_all_would_be_shipped(tmp_path):
+    with shipped(tmp_path) as folder:
+        assert folder == tmp_path
 
 
 def test_ignored_files_are_not_shipped(flows, tmp_path):

@@ -1,12 +1,14 @@
 """The rules between a `prefect.yaml`, its lock and its flows, over whole folders of projects."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
+from prefect.settings.models.server import api
 
 import deploy
-from deployer.check import check
+from deployer.check import MOST_PARAMETERS, MOST_TAGS, check
 from deployer.errors import DeployError
 from deployer.inventory import Inventory
 from deployer.project import Project, system_packages
@@ -142,7 +144,7 @@ def test_only_pools_that_are_declared_may_be_used(write_project, problems, flows
     write_project()
     (flows / "resources.yml").write_text("work_pools: [{name: heavy}]")
     where = "flows/shop/prefect.yaml:4: deployments[0].work_pool: there is no pool 'default'"
-    assert problems() == [f"{where}: the pools are heavy"]
+    assert problems() == [f"{where}: the pools are heavy; or add it to work_pools in resources.yml"]
     (flows / "resources.yml").unlink()
     assert problems() == [f"{where}: add it to work_pools in resources.yml"]
     assert problems(inventory=Inventory(["default"])) == []
@@ -342,6 +344,232 @@ def test_folders_that_are_no_project_are_refused(write_project, problems, flows:
 def test_no_projects_is_an_error(flows: Path, problems) -> None:
     with pytest.raises(DeployError, match="holds no project"):
         problems()
+
+
+def test_a_file_of_another_name_is_to_be_renamed(write_project, problems, flows: Path) -> None:
+    folder = write_project()
+    (folder / "prefect.yaml").rename(folder / "prefect.yml")
+    (flows / "resources.yml").rename(flows / "resources.yaml")
+    (flows / "targets.yml").rename(flows / "targets.yaml")
+    assert problems() == [
+        "flows/resources.yaml:1: is not read: rename it to resources.yml",
+        "flows/shop/prefect.yaml:1: missing: rename prefect.yml to prefect.yaml",
+        "flows/targets.yaml:1: is not read: rename it to targets.yml",
+    ]
+    with pytest.raises(DeployError, match=r"targets\.yml is missing, .*: rename targets\.yaml$"):
+        problems("lab")
+
+
+SCHEDULED = "deployments: [{name: a, entrypoint: 'flow.py:goodbye', schedules: [%s]}]"
+
+
+@pytest.mark.usefixtures("imported")
+@pytest.mark.parametrize(
+    ("schedule", "said"),
+    [
+        ("{cron: 0 0 31 2 *}", "cron: '0 0 31 2 *' never fires"),
+        ("{rrule: FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30}", "rrule: 'FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30' never fires"),
+        ("{rrule: 'RDATE:20200101T000000', active: false}", "rrule: 'RDATE:20200101T000000' is over"),
+        ("{interval: 1000000000000}", "interval: 1000000000000 has no date that the server can compute: "),
+    ],
+)
+def test_a_schedule_that_has_no_run_is_refused(write_project, problems, schedule: str, said: str) -> None:
+    write_project(prefect_yaml=SCHEDULED % f"{{cron: 0 2 * * *}}, {schedule}")
+    [line] = problems()
+    assert line.startswith(f"flows/shop/prefect.yaml:1: deployments[0].schedules[1].{said}")
+
+
+def test_what_the_server_bears_is_what_it_says() -> None:
+    assert api.ServerAPISettings.model_fields["max_parameter_size"].default == MOST_PARAMETERS
+
+
+@pytest.mark.usefixtures("imported")
+def test_parameters_are_no_larger_than_the_server_takes(write_project, problems) -> None:
+    one = "deployments: [{name: a, entrypoint: 'flow.py:hello', parameters: {who: %s}, schedules: [{interval: 9%s}]}]"
+    most = MOST_PARAMETERS - len('{"who":""}')
+    write_project(prefect_yaml=one % ("x" * most, ""))
+    assert problems() == []
+    write_project(prefect_yaml=one % ("x" * (most + 1), ""))
+    [line] = problems()
+    assert "[0].parameters: a run would have 524,289 bytes of parameters, and the server takes 524,288: " in line
+    # what JSON escapes counts as it is sent, and a run has the deployment's and the schedule's
+    write_project(prefect_yaml=one % ("é" * (most // 6), ", parameters: {times: 12}"))
+    [line] = problems()
+    assert "deployments[0].schedules[0].parameters: a run would have 524,29" in line
+
+
+@pytest.mark.usefixtures("imported")
+def test_tags_are_no_more_than_a_run_bears(write_project, problems, flows: Path) -> None:
+    tags = [f"tag-{number}" for number in range(MOST_TAGS)]
+    one = "deployments: [{name: a, entrypoint: 'flow.py:goodbye', tags: [%s]}]"
+    write_project(prefect_yaml=one % ", ".join([*tags, *tags]))
+    assert problems("lab") == []
+    (flows / "targets.yml").write_text("name: shop\ntargets: {lab: {mode: development, tags: [lab]}}")
+    [line] = problems("lab")
+    assert line.endswith("[0].tags: are 91 with those of the target, and a run bears 90: take some away")
+
+
+@pytest.mark.parametrize("part", ['"""Says hello\\0."""', '"""Says \\ud800."""'])
+def test_a_flow_says_nothing_that_no_server_stores(write_project, problems, flow_source: str, part: str) -> None:
+    write_project(flow_py=flow_source.replace('"""Says goodbye."""', part))
+    [line] = problems()
+    assert line.startswith(
+        "flows/shop/prefect.yaml:5: deployments[0].entrypoint: the flow's name, description or a def"
+    )
+
+
+PLAIN = """
+deployments:
+  - name: daily
+    entrypoint: flow.py:dump
+    parameters:
+      address: postgresql://user:correct-horse@db/shop
+      tables: [{at: "https://host/file?sig=correct-horse"}]
+      dsn: host=db password=correct-horse
+      password: correct-horse
+      login: {user: root, password: four}
+      fine: postgresql://user@db/shop
+      filled: "postgresql://user:{password}@db/shop"
+      query: SELECT * FROM t WHERE at > 'a:b@c'
+    work_pool:
+      job_variables: {env: {API_KEY: correct-horse, KEY: "{{ prefect.blocks.secret.four }}"}}
+    schedules:
+      - {cron: 0 2 * * *, parameters: {address: "mysql://u:correct-horse@db"}}
+"""
+DUMP_PLAIN = """
+from typing import Annotated, Any
+
+from prefect import flow
+from pydantic import BaseModel, Field
+
+
+class Login(BaseModel):
+    user: str
+    password: Annotated[str, Field(json_schema_extra={"format": "secret-block"})]
+
+
+@flow
+def dump(
+    address: str,
+    tables: list[dict[str, str]],
+    dsn: str,
+    password: str,
+    login: Login,
+    fine: str,
+    filled: str,
+    query: str,
+    other: str = "redis://:correct-horse@cache",
+):
+    pass
+"""
+
+
+def test_a_password_is_warned_of_and_never_shown(write_project, flows: Path, python_of, capsys) -> None:
+    write_project(prefect_yaml=PLAIN, flow_py=DUMP_PLAIN)
+    (flows / "resources.yml").write_text(
+        "work_pools: [{name: default}]\nsecrets: [four]\n"
+        "variables:\n- {name: at, value: 'ftp://u:correct-horse@h'}\n- {name: api_key, value: {key: x}}"
+    )
+    (flows / "targets.yml").write_text(
+        "name: shop\ntargets: {lab: {mode: development, parameters: {dump: {fine: 'smb://u:correct-horse@h'}}}}"
+    )
+    assert deploy.main(["check", "--flows", str(flows), "--target", "lab", "--json"], python_of) == 0
+    said = capsys.readouterr()
+    assert "correct-horse" not in said.out + said.err
+    assert [(each["line"], each["field"]) for each in json.loads(said.out)["warnings"]] == [
+        (4, "variables[0].value"),
+        (5, "deployments[0].parameters.other"),
+        (6, "deployments[0].parameters.address"),
+        (7, "deployments[0].parameters.tables[0].at"),
+        (8, "deployments[0].parameters.dsn"),
+        (9, "deployments[0].parameters.password"),
+        (15, "deployments[0].work_pool.job_variables.env.API_KEY"),
+        (17, "deployments[0].schedules[0].parameters.address"),
+        (2, "targets.lab.parameters.dump.fine"),
+    ]
+    assert said.err.count("warning: flows/") == 9
+    assert "deployments[0].parameters.dsn: looks like a password" in said.err
+
+
+def commit(folder: Path, *ignored: str) -> None:
+    """Makes the folder a repository, of all that is not ignored."""
+    (folder / ".gitignore").write_text("".join(f"{line}\n" for line in ignored))
+    for arguments in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "all"],
+    ):
+        subprocess.run(["git", *arguments], cwd=folder, check=True)
+
+
+def test_flows_are_imported_as_they_would_be_shipped(write_project, problems, flow_source: str, flows: Path) -> None:
+    folder = write_project(flow_py=f"from helper import ours\n{flow_source}")
+    (folder / "helper.py").write_text("ours = True")
+    (folder / "README").write_text("Not of the flow.")
+    commit(flows.parent, "helper.py", "README")
+    [line] = problems()
+    assert line.startswith(
+        "flows/shop/prefect.yaml:5: deployments[0].entrypoint: 'flow.py:goodbye' cannot be imported: "
+    )
+    assert line.endswith(
+        "No module named 'helper' (flow.py line 1); helper.py is not in the release, as git ignores it: take it out of "
+        ".gitignore, or `git add --force` it"
+    )
+    subprocess.run(["git", "add", "--force", "helper.py"], cwd=folder, check=True)
+    assert problems() == []
+
+
+def test_a_file_that_is_read_when_a_flow_is_imported_is_shipped(
+    write_project, problems, flow_source: str, flows: Path
+) -> None:
+    folder = write_project(flow_py=f"from pathlib import Path\nPath('data/rows.csv').read_text()\n{flow_source}")
+    (folder / "data").mkdir()
+    (folder / "data/rows.csv").write_text("a,b\n")
+    commit(flows.parent, "*.csv")
+    [line] = problems()
+    assert "No such file or directory: 'data/rows.csv' (flow.py line 2); data/rows.csv is not in the release" in line
+
+
+@pytest.mark.usefixtures("imported")
+@pytest.mark.parametrize("name", ["prefect.yaml", "flow.py", "requirements.txt", "apt.txt", "wheels/own-1.whl"])
+def test_what_the_platform_reads_of_a_project_is_shipped(write_project, problems, flows: Path, name: str) -> None:
+    folder = write_project()
+    (folder / "apt.txt").write_text("jq\n")
+    (folder / "wheels").mkdir()
+    (folder / "wheels/own-1.whl").write_text("")
+    commit(flows.parent, name.rpartition("/")[2])
+    [line] = problems()
+    assert line.startswith(f"flows/shop/{name}:1: is not in the release, as git ignores it")
+
+
+@pytest.mark.usefixtures("imported")
+def test_a_project_that_lies_elsewhere_is_refused(write_project, problems, flows: Path) -> None:
+    write_project("near")
+    write_project("far").rename(flows.parent / "far")
+    (flows / "far").symlink_to("../far")
+    commit(flows.parent)
+    lines = problems()
+    assert "flows/far:1: is a link, which leads elsewhere on a worker: put the file itself there" in lines
+    assert not any("near" in line for line in lines)
+
+
+@pytest.mark.usefixtures("imported")
+def test_a_project_that_is_a_repository_of_its_own_is_refused(write_project, problems, flows: Path) -> None:
+    write_project("near")
+    commit(flows.parent)
+    commit(write_project("far"))
+    lines = problems()
+    assert any(
+        line.startswith("flows/far/:1: is a repository of its own, which a release leaves out") for line in lines
+    )
+    assert not any("near" in line for line in lines)
+
+
+@pytest.mark.parametrize("text", ['{"who": "x\\u0000"}', '{"who": {"x": ["\\ud800"]}}', '{"\\u0000": 1}'])
+def test_a_run_is_given_no_text_that_no_server_stores(text: str, capsys) -> None:
+    with pytest.raises(SystemExit):
+        deploy.main(["run", "hello/daily", "--parameters", text])
+    assert "a text in it holds a NUL or half a character" in capsys.readouterr().err
 
 
 def test_check_says_everything_at_once_and_fails(write_project, flows: Path, python_of, capsys) -> None:

@@ -15,6 +15,40 @@ def read(folder: Path) -> tuple[list[Declaration], list[str]]:
 
 # Each is added to a right deployment, whose lines are 1 to 4, so that it stands on line 5 and after
 IN_DEPLOYMENT = {
+    "version of an earlier Prefect": (
+        "is_schedule_active: false",
+        "is_schedule_active: ",
+        "`active: false` into the sch",
+    ),
+    "job variables beside the pool": ("job_variables: {env: {}}", "].job_variables: ", "it belongs under `work_pool`"),
+    "queue beside the pool": ("work_queue_name: night", "].work_queue_name: ", "it belongs under `work_pool`"),
+    "environment beside the pool": ("env: {A: b}", "].env: ", "it belongs under `job_variables` of `work_pool`"),
+    "environment in the pool": ("work_pool: {env: {A: b}}", ".work_pool.env: ", "under `job_variables` of `work_pool`"),
+    "cron beside schedules": ("cron: 0 2 * * *", "].cron: ", "it belongs into an entry of `schedules`"),
+    "timezone beside schedules": ("timezone: UTC", "].timezone: ", "it belongs into an entry of `schedules`"),
+    "strategy beside the limit": ("collision_strategy: ENQUEUE", "].collision_strategy: ", "under `concurrency_limit`"),
+    "tags of the pool": ("work_pool: {tags: [a]}", ".work_pool.tags: ", "it belongs into an entry of `deployments`"),
+    "queue as a job variable": (
+        "work_pool: {job_variables: {work_queue_name: a}}",
+        ".job_variables.work_queue_name: ",
+        "it belongs under `work_pool`",
+    ),
+    "pause of a schedule": ("schedules: [{cron: 0 2 * * *, paused: true}]", "[0].paused: ", "write `active: false`"),
+    "key of a schedule, misspelt": ("schedules: [{cron: 0 2 * * *, timezon: UTC}]", "[0].timezon: ", "'timezone'?"),
+    "schedules under schedule": ("schedule: [{cron: 0 2 * * *}]", "].schedule: ", "a list belongs under `schedules`"),
+    "interval as a text": ('schedules: [{interval: "900"}]', "interval: '900' is a text: ", "write 900 without quotes"),
+    "interval as a switch": ("schedules: [{interval: true}]", "[0].interval: must be a number of seconds", "900"),
+    "limit as a switch": ("concurrency_limit: true", "].concurrency_limit: ", "must be a number"),
+    "limit as a switch, inside": (
+        "concurrency_limit: {limit: true}",
+        "].concurrency_limit.limit: ",
+        "must be a number",
+    ),
+    "number in the environment": ("work_pool: {job_variables: {env: {A: 1}}}", ".env.A: ", "must be a text: quote it"),
+    "switch in the environment": ("work_pool: {job_variables: {env: {A: no}}}", ".env.A: ", "must be a text: quote it"),
+    "number as a job variable": ("work_pool: {job_variables: {name: 5}}", ".name: ", "must be a text: quote it"),
+    "number as a description": ("description: 5", "].description: ", "must be a text: quote it"),
+    "number as a cron": ("schedules: [{cron: 5}]", "[0].cron: ", "must be a text: quote it"),
     "unknown key": ("scedules: []", ":5: deployments[0].scedules: ", "did you mean 'schedules'?"),
     "tags as text": ("tags: daily", ":5: deployments[0].tags: ", "must be a list"),
     "tags as mapping": ("tags: {a: b}", ":5: deployments[0].tags: ", "valid list"),
@@ -103,7 +137,6 @@ IN_DEPLOYMENT = {
         "another kind of schedule than rrule",
     ),
     "rrule's day_or": ("schedules: [{rrule: FREQ=DAILY, day_or: false}]", "schedules[0].day_or: ", "than rrule"),
-    "cron of no day": ("schedules: [{cron: 0 0 31 2 *}]", ":5: deployments[0].schedules[0].cron: ", "never fires"),
     "cron's zone": (
         "schedules: [{cron: '* * * * *', timezone: Mars/Base}]",
         "schedules[0].timezone: 'Mars/Base'",
@@ -114,8 +147,65 @@ IN_DEPLOYMENT = {
         "schedules[0].timezone: 'Mars/Base'",
         "IANA",
     ),
+    "zone in lower case": (
+        "schedules: [{cron: '* * * * *', timezone: utc}]",
+        ".timezone: 'utc'",
+        "did you mean 'UTC'?",
+    ),
+    "zone in another case": (
+        "schedules: [{cron: '* * * * *', timezone: America/sao_paulo}]",
+        ".timezone: 'America/sao_paulo'",
+        "did you mean 'America/Sao_Paulo'?",
+    ),
+    "zone with a blank": (
+        "schedules: [{cron: '* * * * *', timezone: America/New York}]",
+        ".timezone: ",
+        "'America/New_York'?",
+    ),
+    "rrule's own zone": (
+        'schedules: [{rrule: "DTSTART;TZID=Europe/Paris:20260101T020000\\nFREQ=DAILY"}]',
+        "].rrule: ",
+        "TZID is ignored: write timezone: Europe/Paris",
+    ),
+    "rrule's unknown zone": (
+        'schedules: [{rrule: "DTSTART;TZID=Mars/Base:20260101T020000\\nFREQ=DAILY"}]',
+        "].rrule: ",
+        "TZID is ignored",
+    ),
+    "rrule's Z beside a zone": (
+        'schedules: [{rrule: "DTSTART:20260101T020000Z\\nFREQ=DAILY", timezone: Europe/Paris}]',
+        "].rrule: ",
+        "leave every Z out",
+    ),
+    "rrule's end without its start": (
+        "schedules: [{rrule: FREQ=DAILY;UNTIL=20991231T000000Z}]",
+        "].rrule: ",
+        "write UNTIL=20991231T000000",
+    ),
+    "rrule's start of another kind than its end": (
+        'schedules: [{rrule: "DTSTART:20260101T020000Z\\nRRULE:FREQ=DAILY;UNTIL=20991231T000000"}]',
+        "].rrule: ",
+        "write UNTIL=20991231T000000 and DTSTART:20260101T020000",
+    ),
     "rrule's zone": ("schedules: [{rrule: FREQ=DAILY, timezone: Mars}]", "schedules[0].timezone: 'Mars'", "IANA"),
-    "anchor": ("schedules: [{interval: 9, anchor_date: then}]", "schedules[0].anchor_date: 'then'", "ISO 8601"),
+    "anchor": ("schedules: [{interval: 9, anchor_date: then}]", "schedules[0].anchor_date: 'then'", "have a date"),
+    "anchor of the moment": ("schedules: [{interval: 9, anchor_date: now}]", "anchor_date: 'now'", "must have a date"),
+    "anchor without a date": (
+        'schedules: [{interval: 9, anchor_date: "02:00"}]',
+        "anchor_date: '02:00'",
+        "have a date",
+    ),
+    "anchor in short": ('schedules: [{interval: 9, anchor_date: "0200"}]', "anchor_date: '0200'", "have a date"),
+    "anchor of no day": (
+        "schedules: [{interval: 9, anchor_date: 2026-02-30}]",
+        "anchor_date: '2026-02-30'",
+        "ISO 8601",
+    ),
+    "anchor of a span": (
+        "schedules: [{interval: 9, anchor_date: 2026-01-01/2027-01-01}]",
+        "].anchor_date: ",
+        "names a span of time",
+    ),
     "anchor of cron": ("schedules: [{cron: '* * * * *', anchor_date: x}]", "anchor_date: ", "another kind"),
     "active": ("schedules: [{cron: '* * * * *', active: maybe}]", "schedules[0].active: ", "boolean"),
     "same slug": (
@@ -137,6 +227,10 @@ def test_a_bad_deployment_is_refused_where_it_is_bad(write_project, extra: str, 
     assert "\n" not in problems[0]
 
 
+# Ten lists, each of which holds the one before nine times
+GROWING = [f"  a{number}: &a{number} [{', '.join([f'*a{number - 1}'] * 9)}]" for number in range(1, 11)]
+
+
 WHOLE = {
     "not YAML": ("deployments: [\n  {", ":2: not valid YAML: ", ""),
     "not a mapping": ("- a", ":1: ", "must hold `name` and `deployments`"),
@@ -155,8 +249,36 @@ WHOLE = {
         ": quote a template, '{{ … }}'",
     ),
     "key that is no text": ("definitions: {2024: a}", ":1: not valid YAML: the key 2024 is not a text: quote it", ""),
-    "anchor in itself": ("definitions: &a\n  b: *a", ":1: not valid YAML: what an anchor names holds itself", ""),
-    "too deep": ("[" * 5000, ":1: cannot be read: ", "recursion"),
+    "anchor in itself": ("definitions: &a\n  b: *a", ":2: not valid YAML: what an anchor names holds itself", ""),
+    "too deep": ("[" * 5000, ":1: not valid YAML: its values stand more than 100 levels deep", ""),
+    "too deep by aliases": (
+        "definitions:\n  - &a0 [x]\n" + "".join(f"  - &a{number} [*a{number - 1}]\n" for number in range(1, 3000)),
+        ":101: not valid YAML: its values stand more than 100 levels deep",
+        "",
+    ),
+    "too much by aliases": (
+        "\n".join(["definitions:", "  a0: &a0 [x]", *GROWING]),
+        ":8: not valid YAML: with its aliases written out it holds more than 10,000,000 characters",
+        "",
+    ),
+    "a NUL": ('definitions:\n  a: "x\\0"', ":2: not valid YAML: a text holds a NUL", ""),
+    "a NUL in a key": ('definitions:\n  "x\\0": a', ":2: not valid YAML: a text holds a NUL", ""),
+    "half a character": ('definitions:\n  a: "\\ud800"', ":2: not valid YAML: a text holds a NUL or half", ""),
+    "two merges": (
+        "definitions:\n  a: &a {x: 1}\n  b:\n    <<: *a\n    <<: *a",
+        ":5: not valid YAML: `<<` is given twice",
+        "<<: [*a, *b]",
+    ),
+    "version of the file": (
+        "version: 2.0\ndeployments: [{name: a, entrypoint: 'flow.py:hello'}]",
+        ":1: version: ",
+        "the release that registered it: remove it",
+    ),
+    "field of a deployment": (
+        "tags: [a]\ndeployments: [{name: a, entrypoint: 'flow.py:hello'}]",
+        ":1: tags: ",
+        "it belongs into an entry of `deployments`",
+    ),
     "not a number": ("definitions:\n  a: .nan", ":2: not valid YAML: .nan is no number of JSON", ""),
     "not of JSON": ("definitions:\n  a: !!set {b}", ":2: not valid YAML: could not determine a constructor", "set"),
     "key twice": ("name: a\nname: b", ":2: ", "'name' is given twice"),
@@ -168,7 +290,11 @@ WHOLE = {
     ),
     "no name": ("deployments:\n  - entrypoint: flow.py:hello", ":2: deployments[0].name: ", "is missing"),
     "name of a path": ("deployments: [{name: a/b, entrypoint: 'flow.py:hello'}]", "deployments[0].name: ", "'a/b'"),
-    "name a number": ("deployments: [{name: 5, entrypoint: 'flow.py:hello'}]", "deployments[0].name: ", "string"),
+    "name a number": (
+        "deployments: [{name: 5, entrypoint: 'flow.py:hello'}]",
+        "deployments[0].name: ",
+        "text: quote it",
+    ),
     "no entrypoint": ("deployments:\n  - name: a", ":2: deployments[0].entrypoint: ", "is missing"),
     "entrypoint's form": ("deployments: [{name: a, entrypoint: flow}]", "entrypoint: 'flow'", "file.py:flow"),
     "entrypoint's file": ("deployments: [{name: a, entrypoint: 'no.py:x'}]", "entrypoint: ", "no file 'no.py'"),

@@ -97,6 +97,12 @@ def test_a_targets_pool_takes_the_place_of_the_projects_own(checked, flows: Path
         assert pools == {"heavy"}
     [line] = checked("{mode: development, work_pool: heavy}", Inventory(["default"])).problems
     assert line.field == "targets.one.work_pool"
+    assert line.message == "no worker of this environment serves the pool 'heavy': served are default"
+    [line] = checked("{mode: development, work_pool: heavier}").problems
+    assert (
+        line.message
+        == "there is no pool 'heavier': the pools are default, heavy; or add it to work_pools in resources.yml"
+    )
 
 
 def test_a_targets_parameters_are_given_to_schedules_too(checked) -> None:

@@ -1,6 +1,7 @@
 """What the server does by itself: it makes the runs of schedules, ends what nobody cancels, and tells who has died."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -8,13 +9,17 @@ from uuid import UUID, uuid4
 import pytest
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.events.schemas.automations import AutomationCore
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
-from prefect.states import Cancelling, Failed, Running
+from prefect.states import Cancelling, Completed, Failed, Pending, Running
 from waiting import until
 
+from deployer.check import MOST_TAGS
 from requirements.locks import pins
 
 ROOT = Path(__file__).parents[3]
@@ -37,12 +42,35 @@ def test_the_hosts_get_the_versions_that_are_tested_here() -> None:
     assert server == {package: control.get(package) for package in server}
 
 
+def scheduled(client: SyncPrefectClient, deployment: UUID) -> list[FlowRun]:
+    of_it = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
+    return until(lambda: client.read_flow_runs(deployment_filter=of_it), within=60, what="runs are scheduled")
+
+
 def test_what_has_a_schedule_has_runs_ahead(client: SyncPrefectClient) -> None:
     hourly = DeploymentScheduleCreate(schedule=IntervalSchedule(interval=timedelta(hours=1)))
-    client.create_deployment(client.create_flow_from_name("hourly"), "hourly", schedules=[hourly])
-    runs = until(client.read_flow_runs, within=60, what="runs are scheduled")
+    deployment = client.create_deployment(client.create_flow_from_name("hourly"), "hourly", schedules=[hourly])
+    runs = scheduled(client, deployment)
     assert {run.state_name for run in runs} == {"Scheduled"}
     assert all(run.auto_scheduled and run.expected_start_time > datetime.now(UTC) for run in runs)
+
+
+@pytest.mark.parametrize(("tags", "ends"), [(MOST_TAGS, "Completed"), (100, "Scheduled")])
+def test_a_run_bears_the_tags_that_the_check_accepts(client: SyncPrefectClient, tags: int, ends: str) -> None:
+    pool = client.create_work_pool(WorkPoolCreate(name=f"tags-{tags}", type="process"))
+    name = f"with-{tags}-tags"
+    deployment = client.create_deployment(
+        client.create_flow_from_name(name),
+        name,
+        work_pool_name=pool.name,
+        tags=[f"tag-{number}" for number in range(tags)],
+        schedules=[DeploymentScheduleCreate(schedule=IntervalSchedule(interval=timedelta(hours=1)))],
+    )
+    [run, *_] = scheduled(client, deployment)
+    for state in (Pending(), Running(), Completed()):
+        with suppress(PrefectHTTPStatusError):
+            client.set_flow_run_state(run.id, state, force=True)
+    assert (len(run.tags), client.read_flow_run(run.id).state_name) == (tags + 1, ends)
 
 
 def test_what_nobody_cancels_is_cancelled_in_the_end(client: SyncPrefectClient) -> None:
