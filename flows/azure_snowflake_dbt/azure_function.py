@@ -6,18 +6,18 @@ export by its id: a retry attaches to the same export.
 """
 
 import logging
-import re
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from typing import Annotated
-from urllib.parse import urljoin
+from urllib.parse import parse_qs, urljoin
 
 import httpx
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from redaction import redacted, shown
 from report import fields
 
 # They log whole addresses, and an address may carry a key (`code=`, `sig=`).
@@ -27,6 +27,7 @@ for name in ("httpx", "httpcore"):
 ATTEMPTS = 5
 POLL_SECONDS = 10.0
 RETRIED = {408, 429}  # and every 5xx
+MISSING_AT_FIRST = 5  # times that a durable function may not yet know what it has accepted
 UNFINISHED = {"Pending", "Running", "ContinuedAsNew", "Suspended"}
 TIMEOUT = httpx.Timeout(30, read=240)  # the platform itself cuts an answer at 230 s
 
@@ -43,10 +44,18 @@ class _Transient(Exception):
         self.retry_after = retry_after
 
 
+class _Missing(Exception):
+    """Nothing is at the address."""
+
+
+# Neither `..` nor an empty part: a path stays below where it begins
+PATH = r"[\w-][\w.-]*(?:/[\w-][\w.-]*)*"
+
+
 class ExportedFile(BaseModel):
     """One file of an export."""
 
-    name: Annotated[str, Field(pattern=r"^[\w-][\w./-]*$")]
+    name: Annotated[str, Field(pattern=rf"^{PATH}$")]
     rows: Annotated[int, Field(ge=0)]
     bytes: Annotated[int, Field(ge=0)]
 
@@ -58,9 +67,18 @@ class Manifest(BaseModel):
     dataset: str
     logical_date: date
     format: str
-    path: Annotated[str, Field(pattern=r"^[\w-][\w./-]*/$")]
+    path: Annotated[str, Field(pattern=rf"^{PATH}/$")]
     columns: Annotated[list[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]], Field(min_length=1)]
     files: list[ExportedFile]
+
+    @field_validator("columns", "files")
+    @classmethod
+    def _once(cls, values: list) -> list:
+        # Snowflake folds the case of columns, not of files
+        names = [value.upper() if isinstance(value, str) else value.name for value in values]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"named more than once: {', '.join(twice)}")
+        return values
 
     @property
     def rows(self) -> int:
@@ -80,9 +98,15 @@ class ExportFunction:
         *,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._url, self._key, self._time_limit = url, key, time_limit
+        # what is copied often brings a line break along
+        self._url, self._key, self._time_limit = url.strip(), key.strip(), time_limit
+        if not (self._key.isascii() and self._key.isprintable()):
+            raise FunctionError(
+                "the secret azure-function-key holds what no key has, a line break or an é: copy it again"
+            )
         self._logger, self._sleep = logger, sleep
         self._deadline = 0.0
+        self._secrets = {self._key}
         self._client = httpx.Client(timeout=TIMEOUT)
 
     def __enter__(self) -> "ExportFunction":
@@ -121,10 +145,10 @@ class ExportFunction:
 
     def _final_answer(self, response: httpx.Response) -> object:
         """Poll until the export is over. What counts is `runtimeStatus`; the HTTP code only where there is none."""
-        address = ""
+        address, patience = "", MISSING_AT_FIRST
         while True:
             body = _json(response)
-            status = body.get("runtimeStatus") if isinstance(body, dict) else None
+            status = str(body.get("runtimeStatus") or "") if isinstance(body, dict) else ""
             if status == "Completed":
                 return body.get("output")
             if status and status not in UNFINISHED:
@@ -133,35 +157,63 @@ class ExportFunction:
                 return body
             if isinstance(body, dict):
                 address = body.get("statusQueryGetUri") or address
-            address = urljoin(str(response.url), address or response.headers.get("Location", ""))
+            address = self._joined(response.url, address or response.headers.get("Location", ""))
             if address == self._url:
                 raise FunctionError(
                     f"the function answered {response.status_code} with neither statusQueryGetUri nor Location: "
                     "is the secret azure-function-url the address of the export function?"
                 )
-            seconds = _retry_after(response) or POLL_SECONDS
-            self._logger.info("export waited for %s", fields(status=status or "accepted", asking_again_in=seconds))
-            self._wait(seconds, status or "accepted")
-            # The status address carries its own code. The function's key is for the function alone.
-            response = self._request("GET", address)
+            patience = MISSING_AT_FIRST if status else patience
+            response, patience = self._poll(address, status or "accepted", _retry_after(response), patience)
+
+    def _poll(self, address: str, status: str, seconds: float | None, patience: int) -> tuple[httpx.Response, int]:
+        """The next answer. A durable function may not know for a moment what it has just accepted: `patience` times."""
+        while True:
+            seconds = seconds or POLL_SECONDS
+            self._logger.info("export waited for %s", fields(status=status, asking_again_in=seconds))
+            self._wait(seconds, status)
+            try:
+                # The status address carries its own code. The function's key is for the function alone.
+                return self._request("GET", address), patience
+            except _Missing as error:
+                if not patience:
+                    raise FunctionError(self._redacted(f"the function refused: {error}{_hint(404)}")) from None
+                patience -= 1
+                seconds = None
+
+    def _joined(self, asked: httpx.URL, address: object) -> str:
+        try:
+            return urljoin(str(asked), str(address))
+        except ValueError:
+            raise FunctionError("the function's statusQueryGetUri or Location is no address") from None
 
     def _request(self, method: str, url: str, **kwargs: object) -> httpx.Response:
         """A request, asked again after what passes by itself: lost connections, 408, 429 and 5xx."""
         headers = {"x-functions-key": self._key} if url == self._url else {}
+        if not _is_address(url):
+            whose = (
+                "the secret azure-function-url" if url == self._url else "the function's statusQueryGetUri or Location"
+            )
+            raise FunctionError(f"{whose} is no http:// or https:// address: {shown(url)}")
+        self._secrets |= _codes(url)
 
         def once() -> httpx.Response:
             try:
                 response = self._client.request(method, url, headers=headers, **kwargs)
             except httpx.TransportError as error:
                 raise _Transient(f"no answer: {type(error).__name__}: {error}") from None
-            except (httpx.InvalidURL, httpx.HTTPError) as error:
+            except httpx.HTTPError as error:
                 raise FunctionError(self._redacted(f"the function cannot be called: {error}")) from None
             body = _json(response)
             if response.is_success or (isinstance(body, dict) and "runtimeStatus" in body):
                 return response
-            reason = f"{response.status_code} {response.reason_phrase}: {response.text[:500]}".rstrip(": ")
+            # first without secrets, then cut: half a secret would not be found
+            words = self._redacted(response.text[:5000])[:500]
+            reason = f"{response.status_code} {response.reason_phrase}: {words}".rstrip(": ")
             if response.status_code in RETRIED or response.is_server_error:
                 raise _Transient(reason, _retry_after(response))
+            if response.status_code == 404 and method == "GET":
+                raise _Missing(reason)
             raise FunctionError(self._redacted(f"the function refused: {reason}{_hint(response.status_code)}"))
 
         backoff = wait_random_exponential(multiplier=1, max=60)
@@ -203,9 +255,21 @@ class ExportFunction:
             raise FunctionError(self._redacted(f"the function's manifest is not understood: {wrong}")) from None
 
     def _redacted(self, text: str) -> str:
-        """One line, without the key and without what addresses carry."""
-        text = " ".join(text.replace(self._key, "***").split())
-        return re.sub(r"\b(code|sig)=[^&\s\"']+", r"\1=***", text)
+        return redacted(text, *self._secrets)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = httpx.URL(url)
+    except (httpx.InvalidURL, UnicodeError):
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.host) and (parts.port or 0) <= 65535
+
+
+def _codes(url: str) -> set[str]:
+    """What an address lets in by."""
+    query = parse_qs(httpx.URL(url).query.decode())
+    return {url, *query.get("code", []), *query.get("sig", [])}
 
 
 def _json(response: httpx.Response) -> object:
@@ -216,14 +280,16 @@ def _json(response: httpx.Response) -> object:
 
 
 def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds, given as a number or as a date."""
+    """Seconds, given as a number or as a date; None for what is neither."""
     value = response.headers.get("Retry-After", "")
-    if value.isdigit():
+    if value.isascii() and value.isdigit():
         return float(value)
     try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except ValueError:
+        date = parsedate_to_datetime(value)
+    except (ValueError, TypeError, OverflowError):
         return None
+    # without a zone it is in UTC, as HTTP has all dates
+    return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 def _hint(status: int) -> str:

@@ -26,6 +26,7 @@ OnError = Literal["abort_statement", "continue", "skip_file"]
 
 FILES_PER_COPY = 1000  # the most that FILES takes
 REJECTED_SHOWN = 100
+NAME = r"[A-Za-z_][A-Za-z0-9_$]{0,239}"  # Snowflake takes 255, and the staging table's name is longer
 FILE_FORMATS = {
     "csv": "type = csv skip_header = 1 field_optionally_enclosed_by = '\"' null_if = () escape_unenclosed_field = none",
     "json": "type = json",
@@ -100,8 +101,8 @@ class Load:
         on_error: OnError = "abort_statement",
     ) -> None:
         for name in (target, stage):
-            if not re.fullmatch(r"[A-Za-z_][\w$]*\.[A-Za-z_][\w$]*", name):
-                raise LoadError(f"{name!r} is not a name of the form schema.name")
+            if not re.fullmatch(rf"{NAME}\.{NAME}", name):
+                raise LoadError(f"{name!r} is not a name of the form schema.name, with at most 240 characters each")
         self._connection, self._manifest, self._logger = connection, manifest, logger
         self._target, self._stage, self._on_error = target, stage, on_error
         self._incomplete: list[str] = []  # the ids of the COPY statements that lost rows
@@ -138,6 +139,8 @@ class Load:
         else:
             columns = ", ".join(f"{column} {kind}" for column, kind in self._types.items())
         self._execute(f"create temporary table {self._staging} ({columns})")
+        if self._manifest.format == "csv" and self._manifest.files:
+            self._check_header(min(self._manifest.files, key=lambda file: file.bytes))
 
         results: list[FileResult] = []
         for files in _batches(self._manifest.files):
@@ -242,6 +245,28 @@ class Load:
             "rows replaced %s", self._fields(rows=inserted, deleted=deleted, seconds=time.monotonic() - started)
         )
         return inserted
+
+    def _check_header(self, file: ExportedFile) -> None:
+        """Fail unless the file's first line names the manifest's columns in their order: COPY INTO goes by order alone.
+
+        One file tells how the function writes them all; the smallest one is read twice for that.
+        """
+        columns = ", ".join(f"{column} varchar" for column in self._types)
+        self._execute(f"create temporary table {self._staging}_header ({columns})")
+        whole = FILE_FORMATS["csv"].replace("skip_header = 1", "skip_header = 0")
+        # a row that cannot be read is left to the load itself, where it may be left out
+        on_error = self._on_error.replace("skip_file", "continue")
+        self._execute(
+            f"copy into {self._staging}_header ({', '.join(self._types)}) from @{self._stage}/{self._manifest.path} "
+            f"files = ('{file.name}') file_format = ({whole}) on_error = {on_error}"
+        )
+        is_header = " and ".join(f"upper(trim({column})) = '{column.upper()}'" for column in self._types)
+        counting = f"select count(*) as headers from {self._staging}_header where {is_header}"  # noqa: S608
+        if not self._execute(counting).fetchone()["HEADERS"]:
+            raise LoadError(
+                f"{self._target} is unchanged: the first line of {file.name} is not {','.join(self._types)}, which the "
+                "manifest gives as the order of its columns"
+            )
 
     def _copy_statement(self, files: list[ExportedFile]) -> str:
         source = f"@{self._stage}/{self._manifest.path}"

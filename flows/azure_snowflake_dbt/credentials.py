@@ -7,6 +7,7 @@ taken out of the blocks again, at the cost of four packages and of a second plac
 import json
 import logging
 import os
+import re
 from base64 import b64encode
 
 from cryptography.hazmat.primitives.serialization import (
@@ -17,39 +18,59 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from prefect.blocks.system import Secret
 
+TEXTS = {
+    *("account", "user", "role", "database", "warehouse", "schema", "host", "protocol"),
+    *("password", "private_key", "passphrase"),
+}
 
-def secret(name: str) -> object:
-    """The secret of this name: text, or the value of a structured one."""
-    variable = f"SECRET_{name.upper().replace('-', '_')}"
-    if value := os.environ.get(variable):
-        return value
-    try:
-        return Secret.load(name).get()
-    except ValueError:
-        raise LookupError(f"no secret {name!r}: create the Prefect Secret block {name}, or set {variable}") from None
+
+def text(name: str) -> str:
+    """The secret of this name, which is a text."""
+    value = _secret(name)
+    if not isinstance(value, str) or value.strip() in ("", "null"):
+        raise ValueError(f"the secret {name!r} must be a text, and not an empty one")
+    return value
 
 
 def snowflake(logger: logging.Logger | logging.LoggerAdapter) -> dict:
     """Keyword arguments of `snowflake.connector.connect`, with the private key as the unencrypted DER it wants."""
-    value = secret("snowflake")
+    value = _secret("snowflake")
     try:
-        arguments = dict(json.loads(value) if isinstance(value, str) else value)
+        arguments = json.loads(value) if isinstance(value, str) else value
     except ValueError:
-        raise ValueError("the secret 'snowflake' is not a JSON object of connection arguments") from None
-    if missing := {"account", "user", "database", "warehouse"} - arguments.keys():
+        arguments = None
+    if not isinstance(arguments, dict):
+        raise ValueError("the secret 'snowflake' is not a JSON object of connection arguments")
+    # what is null is as if it were not there
+    arguments = {name: value for name, value in arguments.items() if value is not None}
+    if missing := {"account", "user", "database", "warehouse"} - {name for name, value in arguments.items() if value}:
         raise ValueError(f"the secret 'snowflake' lacks {', '.join(sorted(missing))}")
+    if wrong := [name for name in TEXTS & arguments.keys() if not isinstance(arguments[name], str)]:
+        raise ValueError(f"the secret 'snowflake' must have a text as {', '.join(sorted(wrong))}")
+    if not re.fullmatch(r"[1-9][0-9]{0,4}", str(port := arguments.get("port", 443))) or int(port) > 65535:
+        raise ValueError("the secret 'snowflake' must have a number from 1 to 65535 as port")
 
     pem, passphrase = arguments.pop("private_key", None), arguments.pop("passphrase", None)
     if pem:
         arguments.pop("password", None)
         arguments["private_key"] = _der(pem, passphrase)
-    elif "password" in arguments:
+    elif arguments.get("password"):
         logger.warning(
             "Snowflake: signing in with a password, which Snowflake blocks for service users; use a key pair"
         )
     else:
         raise ValueError("the secret 'snowflake' has neither private_key nor password")
     return arguments
+
+
+def _secret(name: str) -> object:
+    variable = f"SECRET_{name.upper().replace('-', '_')}"
+    if value := os.environ.get(variable):
+        return value
+    try:
+        return Secret.load(name, _sync=True).get()
+    except ValueError:
+        raise LookupError(f"no secret {name!r}: create the Prefect Secret block {name}, or set {variable}") from None
 
 
 def private_key_text(arguments: dict) -> str:

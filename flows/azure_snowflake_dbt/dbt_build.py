@@ -100,13 +100,19 @@ def prune(folders: Path) -> None:
                 shutil.rmtree(folder)
 
 
-def check(results: list[NodeResult]) -> None:
-    """Fail where a node failed, naming it and those that were skipped for it."""
+def check(results: list[NodeResult]) -> list[str]:
+    """Fail where a node failed, naming it and those that were skipped for it, or where there was none.
+
+    Returns what is to be said of tests that found something and only warn of it.
+    """
+    if not results:
+        raise DbtError("dbt build: no model and no test was selected: is there one in dbt/models that is enabled?")
     if failed := [result for result in results if result.status in FAILED]:
         skipped = sum(result.status == "skipped" for result in results)
         causes = "; ".join(f"{result.node}: {_one_line(result.message)}" for result in failed[:3])
         more = f" (and {len(failed) - 3} more)" if len(failed) > 3 else ""
         raise DbtError(f"dbt build: {len(failed)} of {len(results)} nodes failed, {skipped} skipped: {causes}{more}")
+    return [f"{result.node} warns: {_one_line(result.message)}" for result in results if result.status == "warn"]
 
 
 def _can_retry(folder: Path, state: dict) -> bool:

@@ -6,17 +6,20 @@ import sys
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from prefect import flow, get_run_logger, runtime, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.settings import get_current_settings
+from pydantic import Field
 
 import credentials
 from azure_function import ExportFunction, Manifest
 from copy_into import Load, OnError
 from report import Summary
 from snowflake_session import connect
+
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_$]{0,254}$")]
 
 
 @flow
@@ -28,8 +31,8 @@ def azure_snowflake_dbt(
     stage: str = "RAW.EXPORTS",
     on_error: OnError = "abort_statement",
     allow_rejected_rows: bool = False,
-    dbt_schema: str = "ANALYTICS",
-    time_limit: int = 3600,
+    dbt_schema: Identifier = "ANALYTICS",
+    time_limit: Annotated[int, Field(ge=1)] = 3600,
 ) -> None:
     """Export a dataset as of a day, replace that day's rows in the warehouse, and build the models on them.
 
@@ -54,7 +57,9 @@ def azure_snowflake_dbt(
     summary.step("COPY INTO", f"{loaded.rows} rows in {target_table}, {loaded.rejected} rejected; {loaded.files}")
     summary.warnings += loaded.warnings
 
-    summary.step("dbt build", build_models(target_table, dbt_schema, loaded.state))
+    built = build_models(target_table, dbt_schema, loaded.state)
+    summary.step("dbt build", built.result)
+    summary.warnings += built.warnings
     create_markdown_artifact(key="azure-snowflake-dbt-summary", markdown=summary.markdown())
 
 
@@ -63,7 +68,7 @@ def call_function(day: date, dataset: str, file_format: str, time_limit: int) ->
     """Have the Azure Function export the dataset."""
     # The same id on every retry of this flow run, so that the function never exports twice.
     export_id = f"{runtime.flow_run.id}-{day.isoformat()}"
-    url, key = credentials.secret("azure-function-url"), credentials.secret("azure-function-key")
+    url, key = credentials.text("azure-function-url"), credentials.text("azure-function-key")
     with ExportFunction(url, key, time_limit, get_run_logger()) as function:
         return function.export(export_id=export_id, dataset=dataset, logical_date=day, file_format=file_format)
 
@@ -117,8 +122,16 @@ def load(
         return Loaded(rows, counts.rejected, this_load.state(), warnings, link)
 
 
+@dataclass
+class Models:
+    """What became of the models and tests: in one line, and what their tests warn of."""
+
+    result: str
+    warnings: list[str]
+
+
 @task
-def build_models(target_table: str, dbt_schema: str, data: str) -> str:
+def build_models(target_table: str, dbt_schema: str, data: str) -> Models:
     """Run `dbt build`; a failed model or test fails the run."""
     import dbt_build  # here, because dbt takes seconds to import and sets up logging of its own
 
@@ -140,11 +153,14 @@ def build_models(target_table: str, dbt_schema: str, data: str) -> str:
         table=[result.row() for result in built.results],
         description=f"dbt in {dbt_schema}",
     )
-    dbt_build.check(built.results)
+    warnings = dbt_build.check(built.results)
+    for warning in warnings:
+        logger.warning(warning)
     shutil.rmtree(folder)  # after a failure it stays: for a retry, and for whoever looks into it
     left = " that an earlier try had left" if built.retried else ""
+    warned = f", {len(warnings)} with a warning" if warnings else ""
     link = f"[node by node](/artifacts/artifact/{artifact})"
-    return f"{len(built.results)} models and tests{left} passed in {dbt_schema}; {link}"
+    return Models(f"{len(built.results)} models and tests{left} passed in {dbt_schema}{warned}; {link}", warnings)
 
 
 if __name__ == "__main__":

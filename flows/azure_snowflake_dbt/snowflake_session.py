@@ -6,6 +6,8 @@ import snowflake.connector
 from snowflake.connector import SnowflakeConnection
 from snowflake.connector.errors import Error
 
+from redaction import redacted
+
 LOGIN_SECONDS = 60
 
 
@@ -29,8 +31,9 @@ def connect(arguments: dict, *, query_tag: str, time_limit: int) -> SnowflakeCon
             session_parameters=parameters,
         )
     except Error as error:
+        reason = redacted(one_line(error), arguments.get("password", ""))
         raise SignInError(
-            f"no session with the Snowflake account {arguments['account']} as {arguments['user']}: {one_line(error)}; "
+            f"no session with the Snowflake account {arguments['account']} as {arguments['user']}: {reason}; "
             "check the secret 'snowflake', and whether the network lets this host reach the account"
         ) from None
 

@@ -14,10 +14,10 @@ def block_name(secret_path: str) -> str:
 def database_login(infisical_secret_path: str) -> tuple[str, str]:
     """User and password."""
     value = _secret("infisical_secret_path", infisical_secret_path, "user and password")
-    try:
-        return value["user"], value["password"]
-    except KeyError:
-        raise _unusable("infisical_secret_path", infisical_secret_path, "user and password") from None
+    login = value.get("user"), value.get("password")
+    if not all(isinstance(text, str) and text for text in login):
+        raise _unusable("infisical_secret_path", infisical_secret_path, "user and password, each of them a text")
+    return login
 
 
 def target_arguments(target_secret_path: str) -> dict:

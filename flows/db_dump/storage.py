@@ -16,6 +16,8 @@ import fsspec
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
+from redaction import redacted, shown
+
 # A lock in an object store that was not renewed for so long is that of a run that was killed
 LEASE = timedelta(minutes=5)
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -33,10 +35,11 @@ class Folder:
             # other processes write here too: what was listed before says nothing
             self._fs, self._base = fsspec.url_to_fs(address, use_listings_cache=False)
         except (ImportError, ValueError) as error:
+            reason = redacted(str(error), address)
             raise StorageError(
-                f"staging_root: {address} cannot be opened ({error}); give a local path, or an address "
+                f"staging_root: {shown(address)} cannot be opened ({reason}); give a local path, or an address "
                 "whose fsspec driver is in the project's requirements.in"
-            ) from error
+            ) from None
         self._local = isinstance(self._fs, LocalFileSystem)
 
     def _at(self, path: str) -> str:
@@ -61,7 +64,7 @@ class Folder:
             if self._fs.exists(partial):
                 self._fs.rm_file(partial)
             if isinstance(error, OSError) and error.errno in NO_ROOM:
-                message = f"{self._base}: no room for the files ({error.strerror}); make room, and run again"
+                message = f"{shown(self._base)}: no room for the files ({error.strerror}); make room, and run again"
                 raise StorageError(message) from error
             raise
 
@@ -129,7 +132,9 @@ class Folder:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise StorageError(f"{self._base}: another run is writing this table; wait until it ends") from None
+                raise StorageError(
+                    f"{shown(self._base)}: another run is writing this table; wait until it ends"
+                ) from None
             yield
 
     @contextmanager
@@ -154,7 +159,7 @@ class Folder:
             self._fs.pipe_file(self._at(".lock"), entry(), mode="create")
         except FileExistsError:
             raise StorageError(
-                f"{self._base}: another run is writing this table; wait until it ends, "
+                f"{shown(self._base)}: another run is writing this table; wait until it ends, "
                 f"or {LEASE.seconds // 60} minutes if it was killed"
             ) from None
         renewing = Thread(target=renew, name="renew-lock", daemon=True)

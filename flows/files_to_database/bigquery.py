@@ -19,6 +19,7 @@ from google.oauth2.service_account import Credentials
 
 from errors import LoadError, Unavailable, one_line
 from months import Month
+from redaction import redacted, shown
 
 PASSING = {408, 429, 500, 502, 503, 504}
 
@@ -53,4 +54,4 @@ def replace(client: Client, table: str, month: Month) -> int:
         return job.result().output_rows
     except (GoogleAPICallError, GoogleAuthError, RetryError, ValueError) as error:
         kind = Unavailable if getattr(error, "code", None) in PASSING or isinstance(error, RetryError) else LoadError
-        raise kind(f"{month.address} into {table}: {one_line(error)}") from error
+        raise kind(f"{shown(month.address)} into {table}: {redacted(one_line(error))}") from None

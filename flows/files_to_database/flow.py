@@ -20,16 +20,17 @@ from pydantic import Field
 import bigquery
 import postgres
 from credentials import secret
-from download import fetch, forget, shown
+from download import fetch, forget
 from errors import FileError, LoadError, Unavailable
 from months import Month, months_to_load
-from postgres import Database
+from postgres import AtLeast, Database
+from redaction import shown
 from rows import open_rows
 
 Colour = Literal["yellow", "green", "fhv", "fhvhv"]
 Year = Annotated[int, Field(ge=2009, le=9999)]
 Months = Annotated[list[Annotated[int, Field(ge=1, le=12)]], Field(min_length=1)]
-Table = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]{0,39}$")]
+Table = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}\.[a-z_][a-z0-9_]{0,39}$")]
 
 # `deploy.py check` sees by this format that a value names a Secret block
 SecretBlock = Annotated[str, Field(json_schema_extra={"format": "secret-block"})]
@@ -49,6 +50,7 @@ def files_to_database(
     db_database: str = "warehouse",
     db_secret: SecretBlock = "target-postgres",  # noqa: S107 - where it is, not what it is
     cache: str | None = None,
+    min_share: Annotated[float, Field(ge=0, le=1)] = 0,
 ) -> None:
     """Load each month's file, all of it, in place of what the table holds of that month.
 
@@ -66,6 +68,8 @@ def files_to_database(
         db_secret: Names the Prefect Secret block that holds the login, as JSON with user and password.
         cache: The folder that keeps what was downloaded; by default the environment variable FILES_TO_DATABASE_CACHE,
             or else the folder `files_to_database` in the state directory of the service.
+        min_share: Refuse a month with fewer rows than this share of those that the table has of the month before, such
+            as 0.5; by default any number will do.
     """
     wanted = months_to_load(colour, year, months, address, today())
     login = secret(db_secret, "user", "password")
@@ -74,7 +78,7 @@ def files_to_database(
     counts = {}
     for month in wanted:
         path = download(month, folder)
-        counts[month] = load(month, path, folder, database, table)
+        counts[month] = load(month, path, folder, database, table, min_share)
     report(counts, table)
 
 
@@ -114,17 +118,18 @@ retrying = {
 @task(task_run_name="download {month}", **retrying)
 def download(month: Month, cache: Path) -> Path:
     """The month's file on this machine."""
-    path = fetch(month.address, cache)
+    path = fetch(month.address, cache, warn=get_run_logger().warning)
     get_run_logger().info("%s: %s, %s bytes", month, path.name, f"{path.stat().st_size:,}")
     return path
 
 
 @task(task_run_name="load {month}", **retrying)
-def load(month: Month, path: Path, cache: Path, database: Database, table: str) -> int:
+def load(month: Month, path: Path, cache: Path, database: Database, table: str, min_share: float) -> int:
     """Replace the month's rows by those of the file."""
     began = time.monotonic()
     try:
-        count = postgres.replace(database, table, str(month), open_rows(path))
+        at_least = AtLeast(min_share, str(month.before)) if min_share else None
+        count = postgres.replace(database, table, str(month), open_rows(path), at_least)
     except FileError:
         forget(path, cache)
         raise

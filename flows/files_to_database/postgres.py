@@ -8,8 +8,10 @@ from urllib.parse import quote
 
 import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from errors import LoadError, Unavailable, one_line
+from errors import FileError, LoadError, Unavailable, one_line
+from redaction import redacted
 from rows import Rows
 
 # Says of each row which month's file it came with; each month has a partition of its own
@@ -61,16 +63,27 @@ class Database:
     user: str
     password: str = field(repr=False)
 
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}/{self.name}"
+
     @property
     def address(self) -> str:
         login = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
         return f"postgresql://{login}@{self.host}:{self.port}/{quote(self.name, safe='')}?connect_timeout=10"
 
 
-def replace(database: Database, table: str, month: str, rows: Rows) -> int:
+@dataclass(frozen=True)
+class AtLeast:
+    """How many rows a month must have: a share of those that the table has of the month before."""
+
+    share: float
+    month_before: str
+
+
+def replace(database: Database, table: str, month: str, rows: Rows, at_least: AtLeast | None = None) -> int:
     """Replace the month's rows, and return their number; readers see the old ones until the new ones are all there."""
     schema, name = table.split(".")
-    partition = f"{name}_{re.sub(r'[^a-z0-9]+', '_', month)}"
+    partition = _partition(name, month)
     new = f"{partition}_new"
     whole, old, made = _quoted(schema, name), _quoted(schema, partition), _quoted(schema, new)
     with _connect(database) as connection, connection.cursor() as cursor:
@@ -80,6 +93,10 @@ def replace(database: Database, table: str, month: str, rows: Rows) -> int:
         cursor.execute(f"CREATE TABLE {made} (LIKE {whole} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
         cursor.execute(f"ALTER TABLE {made} ALTER COLUMN {MONTH} SET DEFAULT '{month}'")
         count = _copy(cursor, schema, new, _Typed(rows, columns))
+        if at_least and _is_partition(
+            cursor, before := _quoted(schema, _partition(name, at_least.month_before)), whole
+        ):
+            _check_count(cursor, count, at_least, before, rows)
         # only now the table is locked, for a moment
         if _is_partition(cursor, old, whole):
             cursor.execute(f"DROP TABLE {old}")
@@ -97,7 +114,21 @@ def _connect(database: Database) -> Iterator[adbc.Connection]:
     except adbc.Error as error:
         message = one_line(error)
         kind = Unavailable if error.sqlstate in PASSING and not REFUSED.search(message) else LoadError
-        raise kind(f"{database.host}:{database.port}/{database.name}: {message}") from None
+        raise kind(f"{database}: {redacted(message, database.password, database.address)}") from None
+
+
+def _partition(table: str, month: str) -> str:
+    return f"{table}_{re.sub(r'[^a-z0-9]+', '_', month)}"
+
+
+def _check_count(cursor: adbc.Cursor, count: int, at_least: AtLeast, partition: str, rows: Rows) -> None:
+    cursor.execute(f"SELECT count(*) FROM {partition}")  # noqa: S608 - quoted
+    [before] = cursor.fetchone()
+    if count < at_least.share * before:
+        raise FileError(
+            f"{rows.path.name}: {count:,} rows are less than {at_least.share:.0%} of the {before:,} of "
+            f"{at_least.month_before}; is the file whole? If so, lower min_share"
+        )
 
 
 def _prepare(cursor: adbc.Cursor, table: str, columns: pa.Schema) -> pa.Schema:
@@ -105,8 +136,13 @@ def _prepare(cursor: adbc.Cursor, table: str, columns: pa.Schema) -> pa.Schema:
     present = _columns(cursor, table)
     # a column without values is left out: its type is that of the first file that has some
     wanted = {column.name: _sql_type(column, table) for column in columns if column.type != pa.null()}
-    if MONTH in wanted:
-        raise LoadError(f"the file has a column {MONTH} of its own, which the table {table} needs to tell months apart")
+    if MONTH in columns.names:
+        raise FileError(f"the file has a column {MONTH} of its own, which the table {table} needs to tell months apart")
+    if set(present) - {MONTH} and not set(present) & set(columns.names):
+        raise FileError(
+            f"the file has no column of the table {table}, but {', '.join(columns.names[:5])}; correct address, "
+            "or give another table"
+        )
     if not present:
         listed = "".join(f"{_quoted(name)} {type_}, " for name, type_ in wanted.items())
         cursor.execute(f"CREATE TABLE {table} ({listed}{MONTH} text NOT NULL) PARTITION BY LIST ({MONTH})")
@@ -156,15 +192,35 @@ class _Typed:
 
     def _cast(self, batch: pa.RecordBatch, column: pa.Field) -> pa.Array:
         try:
-            return batch[column.name].cast(column.type)
-        except pa.ArrowInvalid as error:
-            raise LoadError(
+            return _exactly(batch[column.name], column.type)
+        except pa.ArrowException as error:
+            raise FileError(
                 f"{self._rows.path.name}: column {column.name}: {one_line(error)}; the table has another type than the "
                 f"file: ALTER TABLE … ALTER COLUMN {column.name} TYPE … makes it wider"
             ) from None
 
 
+def _exactly(values: pa.Array, type_: pa.DataType) -> pa.Array:
+    """The values in another type, which are the same when they are cast back: Arrow rounds some without a word."""
+    if values.type == type_:
+        return values
+    if pa.types.is_timestamp(type_) and pa.types.is_timestamp(values.type) and bool(type_.tz) != bool(values.type.tz):
+        raise pa.ArrowInvalid(f"{values.type} is no {type_}: one of them has a time zone")
+    cast = values.cast(type_)
+    back = cast.cast(values.type)
+    same = pc.equal(back, values)
+    if pa.types.is_floating(values.type):
+        same = pc.or_(same, pc.and_(pc.is_nan(back), pc.is_nan(values)))
+    place = pc.index(same, False).as_py()
+    if place >= 0:
+        raise pa.ArrowInvalid(f"{values[place].as_py()!r} would become {cast[place].as_py()!r}")
+    return cast
+
+
 def _copy(cursor: adbc.Cursor, schema: str, table: str, rows: _Typed) -> int:
+    # where no column has a value, there are no rows
+    if not rows.columns:
+        return 0
     reader = pa.RecordBatchReader.from_batches(rows.columns, rows)
     try:
         return cursor.adbc_ingest(table, reader, mode="append", db_schema_name=schema)
@@ -181,7 +237,7 @@ def _sql_type(column: pa.Field, table: str) -> str:
             return "numeric"
         return f"numeric({column.type.precision},{column.type.scale})"
     if column.type not in TYPES:
-        raise LoadError(f"column {column.name} is of type {column.type}, which has no place in the table {table}")
+        raise FileError(f"column {column.name} is of type {column.type}, which has no place in the table {table}")
     return TYPES[column.type]
 
 

@@ -1,6 +1,9 @@
 """Parquet, CSV and gzipped CSV as a stream of Arrow batches, with the types of the whole file."""
 
+import csv as text
+import gzip
 import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +18,7 @@ from errors import FileError, LoadError, one_line
 
 BATCH_ROWS = 16_384
 BLOCK_BYTES = 8 * 1024 * 1024
+NAME_BYTES = 63
 
 # From narrow to wide: what all values of a CSV column are written like. Text is what keeps them in any case, such as
 # numbers that begin with a zero or have more digits than a type holds.
@@ -32,12 +36,14 @@ PATTERNS = {
 
 @dataclass(frozen=True)
 class Rows:
-    """A file's columns, by their names in lower case, and its rows."""
+    """A file's columns, by their names in lower case, and its rows. Columns without a value are of type null."""
 
     path: Path
     columns: pa.Schema
 
     def batches(self) -> Iterator[pa.RecordBatch]:
+        if all(type_ == pa.null() for type_ in self.columns.types):
+            return
         with _readable(self.path):
             for batch in _batches(self.path, self.columns.types):
                 yield pa.RecordBatch.from_arrays(batch.columns, schema=self.columns)
@@ -61,14 +67,20 @@ def open_rows(path: Path) -> Rows:
 def _readable(path: Path) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
         raise FileError(f"{path.name} cannot be read: {one_line(error)}") from error
 
 
 def _check_names(path: Path, names: list[str]) -> None:
     names = [name.lower() for name in names]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise LoadError(f"{path.name}: several columns are called {', '.join(twice)}, in lower case")
+        raise FileError(f"{path.name}: several columns are called {', '.join(twice)}, in lower case")
+    if "" in names:
+        raise FileError(f"{path.name}: column {names.index('') + 1} has no name; give it one in the file's first line")
+    if long := [name for name in names if len(name.encode()) > NAME_BYTES]:
+        raise FileError(
+            f"{path.name}: PostgreSQL would cut the name of column {long[0]} at {NAME_BYTES} bytes; shorten it"
+        )
 
 
 def _plain(type_: pa.DataType) -> pa.DataType:
@@ -138,14 +150,47 @@ class _Column:
 
 
 def _csv_columns(path: Path) -> list[tuple[str, pa.DataType]]:
-    names = _csv_names(path)
+    names, is_empty = _check_text(path)
     _check_names(path, names)
     columns = {name: _Column() for name in names}
+    if names and is_empty:  # at which Arrow stumbles, unless the line has an end
+        return [(name.lower(), pa.null()) for name in names]
     with _open_csv(path, dict.fromkeys(columns, pa.string())) as reader:
         for batch in reader:
             for name, column in columns.items():
                 column.look_at(batch[name].drop_null())
     return [(name.lower(), column.type) for name, column in columns.items()]
+
+
+def _check_text(path: Path) -> tuple[list[str], bool]:
+    """The names of the columns, and whether there are no rows below them.
+
+    Refuses what Arrow would take for something else: a page of the web, another delimiter, a quote that stays open.
+    """
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig", errors="replace") as lines:
+        first = next((line.strip() for line in lines if line.strip()), "")
+        if first.startswith(("<", "{")):
+            raise FileError(f"{path.name} begins with {first[0]}, as pages and messages do, not tables")
+        if "," not in first and (other := [sign for sign in ";\t|" if sign in first]):
+            raise FileError(f"{path.name}: its first line has {other[0]!r} where commas belong between the names")
+        lines.seek(0)
+        return _check_quotes(path, lines)
+
+
+def _check_quotes(path: Path, lines: Iterator[str]) -> tuple[list[str], bool]:
+    # no longer than what Arrow reads at once
+    text.field_size_limit(BLOCK_BYTES)
+    reader, line = text.reader(lines, strict=True), 1
+    try:
+        names = next(reader, [])
+        header = line = reader.line_num + 1
+        for _ in reader:
+            line = reader.line_num + 1
+    except text.Error as error:
+        raise FileError(
+            f"{path.name}, line {line}: a quote in it does not end where a value does ({error}); put the line right"
+        ) from None
+    return names, line == header
 
 
 def _fits(values: pa.Array, type_: pa.DataType) -> bool:

@@ -23,6 +23,10 @@ def login(block: str) -> tuple[str, str]:
     # never show the value, nor the parser's view of it
     try:
         value = json.loads(secret) if isinstance(secret, str) else secret
-        return value["user"], value["password"]
+        user, password = value["user"], value["password"]
     except (ValueError, TypeError, KeyError):
-        raise StepError(f"the secret {block!r} must be a JSON object with user and password") from None
+        user = password = None
+    # libpq ends a text at NUL
+    if not all(isinstance(text, str) and text and "\0" not in text for text in (user, password)):
+        raise StepError(f"the secret {block!r} must be a JSON object with user and password, each of them a text")
+    return user, password

@@ -9,6 +9,7 @@ from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict
 
 from errors import StepError, Unavailable, one_line
+from redaction import redacted
 
 # One way of writing dates, numbers and bytes, and one schema, whatever the server's or the role's settings say
 SESSION = """
@@ -30,9 +31,12 @@ class Database:
             parts = conninfo_to_dict(self.address)
         except psycopg.Error:
             parts = {}
-        if "password" in parts or not {"host", "dbname"} <= parts.keys():
+        if parts.keys() & {"password", "sslpassword"} or not {"host", "dbname"} <= parts.keys():
             # not shown, because a password may be in it
             raise StepError("the address of a database must be postgresql://host[:port]/database, without the password")
+        for port in filter(None, parts.get("port", "").split(",")):
+            if not (port.isascii() and port.isdigit() and 0 < int(port) <= 65535):
+                raise StepError(f"{self}: {port} is no port; give the address one from 1 to 65535")
 
     def __str__(self) -> str:
         parts = conninfo_to_dict(self.address)
@@ -51,9 +55,8 @@ class Database:
                 application_name="northwind",
             )
         except psycopg.Error as error:
-            raise Unavailable(
-                f"{self}: {one_line(error)}; check the address, and the secret that holds the login"
-            ) from error
+            reason = redacted(str(error), self.password)
+            raise Unavailable(f"{self}: {reason}; check the address, and the secret that holds the login") from None
         try:
             with connection:
                 connection.execute(SESSION)

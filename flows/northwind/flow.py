@@ -25,6 +25,7 @@ from credentials import login
 from database import Database
 from errors import StepError, Unavailable, one_line
 from files import Day
+from redaction import redacted
 
 # `deploy.py check` sees by this format that a value names a Secret block
 SecretBlock = Annotated[str, Field(json_schema_extra={"format": "secret-block"})]
@@ -83,7 +84,7 @@ def step(function: Callable) -> Task:
         except Unavailable as error:
             raise Unavailable(f"{name}: {error}") from error
         except Exception as error:
-            raise StepError(f"{name}: {one_line(error)}") from error
+            raise StepError(f"{name}: {redacted(one_line(error))}") from error
         get_run_logger().info("%s: %s rows", name, f"{sum(rows.values()):,}")
         return rows
 
@@ -100,13 +101,13 @@ def step(function: Callable) -> Task:
 @step
 def extract_postgres(files: Day, address: str, secret: str) -> dict[str, int]:
     """Every table but order_details to files, all of one moment."""
-    return source.extract(Database(address, *login(secret)), files)
+    return source.extract(Database(address, *login(secret)), files, get_run_logger().warning)
 
 
 @step
 def extract_csv(files: Day, address: str) -> dict[str, int]:
     """The details of the orders to a file, each line checked."""
-    return order_details.extract(address, files)
+    return order_details.extract(address, files, get_run_logger().warning)
 
 
 @step

@@ -1,18 +1,19 @@
 """The second source: the details of the orders, a CSV file."""
 
 import csv
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, Annotated
-from urllib.parse import urlsplit
 
 import httpx
 from pydantic import BaseModel, Field, ValidationError
 
 from errors import StepError, Unavailable
 from files import Day
+from redaction import shown
 from tables import Column, Key, Reference, Table
 
 Integer = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -45,38 +46,43 @@ TABLE = Table(
 )
 
 
-def extract(address: str, files: Day) -> dict[str, int]:
-    """Write the file's lines, each of which is what it should be; returns their number."""
-    shown = show(address)
+def extract(address: str, files: Day, warn: Callable[[str], None]) -> dict[str, int]:
+    """Write the file's lines, each of which is what it should be; returns their number.
+
+    `warn` is told when nothing says how long the file is.
+    """
+    name = shown(address)
 
     def write(file: IO[bytes]) -> int:
         file.write((",".join(HEADER) + "\n").encode())
         number = 0
-        with open_lines(address) as lines:
-            for detail in parse(lines, shown):
+        with open_lines(address, warn) as lines:
+            for detail in parse(lines, name):
                 file.write((",".join(str(value) for _, value in detail) + "\n").encode())
                 number += 1
         if not number:
-            raise StepError(f"{shown}: there are no lines below the header; put the file right, or give another")
+            raise StepError(f"{name}: there are no lines below the header; put the file right, or give another")
         return number
 
-    with files.extraction("extract_csv", shown) as writing:
+    with files.extraction("extract_csv", name) as writing:
         return {TABLE.name: writing.file(TABLE, write).rows}
 
 
-def parse(lines: Iterator[str], shown: str) -> Iterator[OrderDetail]:
+def parse(lines: Iterator[str], name: str) -> Iterator[OrderDetail]:
     """The lines, checked; what is wrong is told with its place."""
-    reader = csv.reader(lines, strict=True)
+    # the mark at the beginning of a text goes before the quotes of its first name
+    first = (line.removeprefix("\ufeff") for line in itertools.islice(lines, 1))
+    reader = csv.reader(itertools.chain(first, lines), strict=True)
     seen = set()
     try:
         header = next(reader, [])
-        if [name.removeprefix("\ufeff") for name in header] != HEADER:
-            raise StepError(f"{shown}: the header is {','.join(header)!r}; it must be {','.join(HEADER)!r}")
+        if header != HEADER:
+            raise StepError(f"{name}: the header is {','.join(header)!r}; it must be {','.join(HEADER)!r}")
         for cells in reader:
             if not cells:
                 # an empty line
                 continue
-            where = f"{shown}, line {reader.line_num}"
+            where = f"{name}, line {reader.line_num}"
             if len(cells) != len(HEADER):
                 raise StepError(f"{where}: {len(cells)} values; there must be {len(HEADER)}")
             try:
@@ -91,47 +97,47 @@ def parse(lines: Iterator[str], shown: str) -> Iterator[OrderDetail]:
             seen.add((detail.order_id, detail.product_id))
             yield detail
     except csv.Error as error:
-        raise StepError(f"{shown}, line {reader.line_num}: {error}; put the line right") from None
+        raise StepError(f"{name}, line {reader.line_num}: {error}; put the line right") from None
 
 
 @contextmanager
-def open_lines(address: str) -> Iterator[Iterator[str]]:
+def open_lines(address: str, warn: Callable[[str], None]) -> Iterator[Iterator[str]]:
     """The lines of a file at a path or URL."""
+    name = shown(address)
     if not is_url(address):
         try:
             # what is no text then shows as a wrong value
-            with path(address).open(encoding="utf-8", errors="replace", newline="") as lines:
-                yield lines
-        except OSError as error:
-            raise StepError(
-                f"{address} cannot be read ({error.strerror}); give order_details_csv a path or URL"
-            ) from None
+            file = path(address).open(encoding="utf-8", errors="replace", newline="")
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no name of a file"
+            raise StepError(f"{name} cannot be read ({reason}); give order_details_csv a path or URL") from None
+        with file as lines:
+            yield lines
         return
     # httpx names the whole address in its errors, and a key may be in it
     try:
+        if (httpx.URL(address).port or 0) > 65535:
+            raise httpx.InvalidURL("port")
         with httpx.stream("GET", address, follow_redirects=True, timeout=60) as response:
             response.raise_for_status()
             yield response.iter_lines()
+            if not response.headers.keys() & {"content-length", "transfer-encoding"}:
+                received = f"{response.num_bytes_downloaded:,} bytes were received"
+                warn(f"{name}: {received}, and the server does not say whether that is all")
     except httpx.HTTPStatusError as error:
         code = error.response.status_code
-        kind = Unavailable if code >= 500 or code in (408, 429) else StepError
-        raise kind(f"{show(address)}: the server answers {code}; check order_details_csv") from None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise Unavailable(f"{show(address)} cannot be read ({type(error).__name__}); check order_details_csv") from None
+        kind = Unavailable if code >= 500 or code in (408, 425, 429) else StepError
+        raise kind(f"{name}: the server answers {code}; check order_details_csv") from None
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError):
+        raise StepError(f"{name} is no address; check order_details_csv") from None
+    except httpx.HTTPError as error:
+        raise Unavailable(f"{name} cannot be read ({type(error).__name__}); check order_details_csv") from None
 
 
 def is_url(address: str) -> bool:
-    return address.startswith(("http://", "https://"))
+    return address.lower().startswith(("http://", "https://"))
 
 
 def path(address: str) -> Path:
     """A relative one begins in the project's folder."""
     return Path(__file__).parent / address
-
-
-def show(address: str) -> str:
-    """The address without what may be secret in it."""
-    if not is_url(address):
-        return address
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.hostname}{parts.path}"

@@ -1,5 +1,6 @@
 """The first source: every table of the PostgreSQL database but the details of the orders, which come as a file."""
 
+from collections.abc import Callable
 from functools import partial
 
 from psycopg import sql
@@ -9,11 +10,11 @@ from copying import copy_out
 from database import Database, identifiers
 from errors import StepError
 from files import Day
-from tables import Table, tables_of
+from tables import LEDGER, Table, tables_of
 
 
-def extract(database: Database, files: Day) -> dict[str, int]:
-    """Write all tables of one moment; returns their rows."""
+def extract(database: Database, files: Day, warn: Callable[[str], None]) -> dict[str, int]:
+    """Write all tables of one moment; returns their rows. `warn` is told what does not arrive as it is."""
     with (
         database.transaction(read_only=True) as connection,
         files.extraction("extract_postgres", str(database)) as writing,
@@ -25,8 +26,23 @@ def extract(database: Database, files: Day) -> dict[str, int]:
                 f"{database}: there is no table {' or '.join(sorted(missing))} in its schema public; check the address"
             )
         for table in tables:
+            if reason := _skipped(table):
+                warn(f"{database}: the table {table.name} is left out: {reason}")
+                continue
+            for column in table.columns:
+                if column.instead_of:
+                    where = f"{database}: {column.name} of the table {table.name}"
+                    warn(f"{where} arrives as text: {column.instead_of} is a type of that database alone")
             writing.file(table, partial(copy_out, connection, _select(table)))
     return {file.table.name: file.rows for file in writing.files}
+
+
+def _skipped(table: Table) -> str | None:
+    if not table.columns:
+        return "it has no columns"
+    if table.name == LEDGER:
+        return "the target keeps one of that name, with the day that it holds"
+    return None
 
 
 def _select(table: Table) -> sql.Composable:

@@ -6,12 +6,31 @@ from pydantic import BaseModel
 
 from database import identifiers
 
+# Which day a target holds, and which tables those are
+LEDGER = "northwind_loaded"
+# A domain is what it is made of. Of the other types, those that somebody made are in this database only.
 CATALOGUE = """
+WITH RECURSIVE made_of (attrelid, attnum, type, modifier) AS (
+    SELECT attrelid, attnum, atttypid, atttypmod FROM pg_attribute
+    UNION ALL
+    SELECT attrelid, attnum, typbasetype, CASE modifier WHEN -1 THEN typtypmod ELSE modifier END
+    FROM made_of JOIN pg_type ON pg_type.oid = type WHERE typtype = 'd'
+),
+types AS (
+    SELECT
+        attrelid, attnum, format_type(type, modifier) AS name,
+        typnamespace = 'pg_catalog'::regnamespace AS is_everywhere
+    FROM made_of JOIN pg_type ON pg_type.oid = type WHERE typtype <> 'd'
+)
 SELECT json_build_object(
     'name', c.relname,
     'columns', ARRAY(
-        SELECT json_build_object('name', attname, 'type', format_type(atttypid, atttypmod), 'not_null', attnotnull)
-        FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum),
+        SELECT json_build_object(
+            'name', attname, 'not_null', attnotnull,
+            'type', CASE WHEN is_everywhere THEN types.name ELSE 'text' END,
+            'instead_of', CASE WHEN NOT is_everywhere THEN types.name END)
+        FROM pg_attribute AS a JOIN types USING (attrelid, attnum)
+        WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum),
     'keys', ARRAY(
         SELECT json_build_object(
             'columns', ARRAY(
@@ -41,9 +60,12 @@ ORDER BY relname
 
 
 class Column(BaseModel):
+    """A column; `instead_of` names the type, known to its own database only, in whose place it is a text."""
+
     name: str
     type: str
     not_null: bool = False
+    instead_of: str | None = None
 
 
 class Key(BaseModel):

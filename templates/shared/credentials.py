@@ -7,7 +7,7 @@ from prefect.blocks.system import Secret
 
 
 def secret(block: str, *keys: str) -> dict:
-    """The JSON object of this block, which must have these keys; SECRET_<BLOCK NAME>, where it is set, goes first."""
+    """The JSON object of this block, with a text for each of these keys. SECRET_<BLOCK NAME>, where set, goes first."""
     variable = "SECRET_" + block.replace("-", "_").upper()
     value = os.environ.get(variable)
     if value is None:
@@ -18,6 +18,8 @@ def secret(block: str, *keys: str) -> dict:
     # never show the value, nor the parser's view of it
     try:
         value = json.loads(value) if isinstance(value, str) else value
-        return {key: value[key] for key in keys} | value
-    except (ValueError, TypeError, KeyError):
-        raise LookupError(f"the secret {block!r} must be a JSON object with {', '.join(keys)}") from None
+    except ValueError:
+        value = None
+    if not isinstance(value, dict) or not all(isinstance(value.get(key), str) and value[key] for key in keys):
+        raise LookupError(f"the secret {block!r} must be a JSON object with {', '.join(keys)}, each of them a text")
+    return value

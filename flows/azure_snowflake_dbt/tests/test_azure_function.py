@@ -1,9 +1,9 @@
 import logging
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 
-from azure_function import ATTEMPTS, ExportFunction, FunctionError
+from azure_function import ATTEMPTS, MISSING_AT_FIRST, ExportFunction, FunctionError
 
 KEY = "k3y-of-the-function"
 MANIFEST = {
@@ -22,10 +22,12 @@ class Caller:
 
     def __init__(self, function):
         self.function, self.pauses, self.time_limit = function, [], 3600
+        self.url, self.key = f"{self.function.origin}/api/export", KEY
 
     def __call__(self):
-        url = f"{self.function.origin}/api/export"
-        with ExportFunction(url, KEY, self.time_limit, logging.getLogger(), sleep=self.pauses.append) as client:
+        with ExportFunction(
+            self.url, self.key, self.time_limit, logging.getLogger(), sleep=self.pauses.append
+        ) as client:
             return client.export(
                 export_id="run-2026-01-02", dataset="orders", logical_date=date(2026, 1, 2), file_format="csv"
             )
@@ -132,6 +134,107 @@ def test_no_connection(function, call):
     assert len(set(call.pauses)) == len(call.pauses), "no jitter"
 
 
+@pytest.mark.parametrize(
+    ("value", "pause"),
+    [
+        ("7", 7),
+        ("²", 10),
+        ("", 10),
+        ("soon", 10),
+        ("-5", 10),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", "date"),
+        ("Fri, 01 Jan 2100 00:00:00", "date"),
+        ("Fri, 01 Jan 2100 00:00:00 -0000", "date"),
+        ("Fri, 01 Jan 99999 00:00:00 GMT", 10),
+        ("Fri, 01 Jan 2000 00:00:00", 10),
+    ],
+)
+def test_ways_to_write_retry_after(function, call, value, pause):
+    call.time_limit = 1e10
+    function.will_answer(202, {"statusQueryGetUri": f"{function.origin}/status"}, Retry_After=value)
+    function.will_answer(200, {"runtimeStatus": "Completed", "output": MANIFEST})
+    assert call().rows == 5
+    if pause == "date":
+        pause = pytest.approx((datetime(2100, 1, 1, tzinfo=UTC) - datetime.now(UTC)).total_seconds(), abs=60)
+    assert call.pauses == [pause]
+
+
+def test_what_a_durable_function_has_just_accepted_may_be_missing_for_a_moment(function, call):
+    function.will_answer(202, {"statusQueryGetUri": f"{function.origin}/status"}, Retry_After="1")
+    function.will_answer(404, "")
+    function.will_answer(404, "")
+    function.will_answer(202, {"runtimeStatus": "Running"}, Retry_After="2")
+    function.will_answer(404, "")
+    function.will_answer(200, {"runtimeStatus": "Completed", "output": MANIFEST})
+    assert call().rows == 5
+    assert call.pauses == [1, 10, 10, 2, 10]
+
+
+def test_what_stays_missing_is_given_up(function, call):
+    function.will_answer(202, {"statusQueryGetUri": f"{function.origin}/status"})
+    for _ in range(MISSING_AT_FIRST + 1):
+        function.will_answer(404, "no such instance")
+    with pytest.raises(FunctionError, match="refused: 404 Not Found: no such instance"):
+        call()
+    assert len(function.requests) == 1 + MISSING_AT_FIRST + 1
+
+
+@pytest.mark.parametrize("space", ["\n", "\r\n", " ", "\t\n"])
+def test_a_key_that_was_copied_with_a_line_break(function, call, space):
+    call.key, call.url = f"{KEY}{space}", f"{call.url}{space}"
+    function.will_answer(200, MANIFEST)
+    assert call().rows == 5
+    assert function.requests[0][2]["x-functions-key"] == KEY
+
+
+@pytest.mark.parametrize("character", ["\n", "é", "\0", "\x7f", "😀"])
+def test_a_key_that_no_header_can_carry(function, call, character):
+    call.key = f"{KEY}{character}{KEY}"
+    with pytest.raises(FunctionError, match=r"^the secret azure-function-key holds what no key has.*: copy it again$"):
+        call()
+    assert function.requests == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "localhost/api",
+        "ftp://me:s3cret@h/x",
+        "http://me:s3cret@h:99999/x",
+        "http://h:port/",
+        "http://",
+    ],
+)
+def test_an_address_that_is_none_is_not_tried(call, url):
+    call.url = url
+    with pytest.raises(
+        FunctionError, match=r"^the secret azure-function-url is no http:// or https:// address"
+    ) as failed:
+        call()
+    assert "s3cret" not in str(failed.value)
+    assert call.pauses == []
+
+
+@pytest.mark.parametrize(
+    "address", ["ftp://h/s?code=c0de", "http://h:99999/s?code=c0de", "http://[h/?code=c0de", 7, ["x"]]
+)
+def test_a_status_address_that_is_none(function, call, address):
+    function.will_answer(202, {"statusQueryGetUri": address})
+    function.will_answer(404, "")
+    with pytest.raises(FunctionError) as failed:
+        call()
+    assert "c0de" not in str(failed.value)
+
+
+@pytest.mark.parametrize("status", [["Running"], {"a": 1}, 7])
+def test_a_status_that_is_none(function, call, status):
+    function.will_answer(202, {"statusQueryGetUri": f"{function.origin}/status"})
+    function.will_answer(200, {"runtimeStatus": status})
+    with pytest.raises(FunctionError, match="the function's export is "):
+        call()
+
+
 def test_202_without_an_address(function, call):
     function.will_answer(202, {})
     with pytest.raises(FunctionError, match="neither statusQueryGetUri nor Location"):
@@ -147,6 +250,13 @@ def test_202_without_an_address(function, call):
         ({"files": [{"name": "a' drop", "rows": 1, "bytes": 0}]}, "files.0.name"),
         ({"columns": ["id)"]}, "columns.0"),
         ({"path": "orders"}, "path"),
+        ({"path": "orders/../others/"}, "path"),
+        ({"path": "orders//"}, "path"),
+        ({"path": "/orders/"}, "path"),
+        ({"files": [{"name": "../a.csv", "rows": 1, "bytes": 0}]}, "files.0.name"),
+        ({"files": [{"name": "b/../a.csv", "rows": 1, "bytes": 0}]}, "files.0.name"),
+        ({"files": MANIFEST["files"][:1] * 2}, "files: .*named more than once: a.csv"),
+        ({"columns": ["id", "ID"]}, "columns: .*named more than once: ID"),
     ],
 )
 def test_a_manifest_that_cannot_be_trusted(function, call, change, message):

@@ -72,3 +72,34 @@ def test_missing_arguments_are_named(monkeypatch):
     monkeypatch.setenv("SECRET_SNOWFLAKE", '{"account": "a", "user": "u"}')
     with pytest.raises(ValueError, match="lacks database, warehouse"):
         credentials.snowflake(logging.getLogger())
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("null", "not a JSON object"),
+        ("s3cret", "not a JSON object"),
+        ('["s3cret"]', "not a JSON object"),
+        (json.dumps(ACCOUNT | {"password": None}), "neither private_key nor password"),
+        (json.dumps(ACCOUNT | {"password": ""}), "neither private_key nor password"),
+        (json.dumps(ACCOUNT | {"password": 7}), "must have a text as password"),
+        (json.dumps(ACCOUNT | {"account": None, "password": "s3cret"}), "lacks account"),
+        (json.dumps(ACCOUNT | {"user": "", "password": "s3cret"}), "lacks user"),
+        (json.dumps(ACCOUNT | {"private_key": ["s3cret"]}), "must have a text as private_key"),
+        (json.dumps(ACCOUNT | {"private_key": "é s3cret"}), "no PEM key"),
+        (json.dumps(ACCOUNT | {"password": "s3cret", "port": "²"}), "a number from 1 to 65535 as port"),
+        (json.dumps(ACCOUNT | {"password": "s3cret", "port": 70000}), "a number from 1 to 65535 as port"),
+    ],
+)
+def test_a_secret_of_another_shape_is_told_without_showing_it(monkeypatch, value, message):
+    monkeypatch.setenv("SECRET_SNOWFLAKE", value)
+    with pytest.raises(ValueError, match=message) as refused:
+        credentials.snowflake(logging.getLogger())
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("value", ["null", " ", {"key": "s3cret"}, None, 7])
+def test_a_text_that_is_none(monkeypatch, value):
+    monkeypatch.setattr(credentials, "_secret", lambda name: value)
+    with pytest.raises(ValueError, match="the secret 'azure-function-key' must be a text, and not an empty one"):
+        credentials.text("azure-function-key")

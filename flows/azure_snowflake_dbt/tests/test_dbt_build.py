@@ -26,7 +26,20 @@ def test_a_failed_node_is_named():
         match=r"1 of 3 nodes failed, 1 skipped: test\.shop\.unique_stg.*: Database Error in model Got 3 results$",
     ):
         check(results)
-    check(results[:1])
+    assert check(results[:1]) == []
+
+
+def test_what_a_test_warns_of_is_told():
+    results = [
+        NodeResult("model.shop.stg_orders", "success", 0.1, "SUCCESS 1"),
+        NodeResult("test.shop.odd_orders", "warn", 0.1, "Got 1 result,\n configured to warn if != 0"),
+    ]
+    assert check(results) == ["test.shop.odd_orders warns: Got 1 result, configured to warn if != 0"]
+
+
+def test_a_build_of_nothing_fails():
+    with pytest.raises(DbtError, match=r"^dbt build: no model and no test was selected"):
+        check([])
 
 
 def test_results_are_read(tmp_path):

@@ -131,6 +131,8 @@ class Oracle:
         except oracledb.Error as error:
             kind = SourceUnavailable if _passing(error) else SourceError
             raise kind(f"{login.host}/{login.database}: {one_line(error)}") from error
+        except OSError as error:  # a name that is not known
+            raise SourceUnavailable(f"{login.host}/{login.database}: {one_line(error)}") from error
         except pa.ArrowInvalid as error:
             raise SourceError(f"{one_line(error)}; make that column text in execute_query (TO_CHAR)") from error
 

@@ -25,7 +25,18 @@ def test_by_default_the_latest_month_that_is_published():
     [
         (2024, None, ADDRESS, "year and months: give both, or neither"),
         (None, [1], ADDRESS, "year and months: give both, or neither"),
-        (2024, [1], "https://example.org/{color}", "address: .* cannot be filled in .*color.*; it takes"),
+        (
+            2024,
+            [1],
+            "https://me:pw@example.org/{color}?sig=s",
+            r"^address: https://example\.org/{color} cannot be filled",
+        ),
+        (
+            2024,
+            [1],
+            "https://me:pw@example.org/{colour.x}?sig=s",
+            r"^address: https://example\.org/.* it takes {colour}",
+        ),
         (2024, [1], "https://example.org/{", "address: .* cannot be filled in"),
         (2024, [1, 2], "https://example.org/{year}.csv", "address: .* is the same for several months"),
     ],
@@ -33,3 +44,8 @@ def test_by_default_the_latest_month_that_is_published():
 def test_what_names_no_files(year, months, address, message):
     with pytest.raises(LoadError, match=message):
         months_to_load("yellow", year, months, address, TODAY)
+
+
+def test_the_month_before():
+    for month in months_to_load("yellow", 2024, [1, 12], ADDRESS, TODAY):
+        assert str(month.before) == {1: "yellow/2023-12", 12: "yellow/2024-11"}[month.month]

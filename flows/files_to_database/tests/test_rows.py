@@ -98,7 +98,43 @@ def test_a_broken_file_is_said_to_be_broken(csv, tmp_path):
             read(path)
 
 
-@pytest.mark.parametrize(("text", "name"), [("a,A\n1,2\n", "a.csv"), ("a\n1\n", "a.txt")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<html><body>please sign in</body></html>", "begins with <, as pages and messages do"),
+        ("\ufeff\n <!DOCTYPE html>,", "begins with <, as pages and messages do"),
+        ('{"error": "no such month", "code": 7}', "begins with {, as pages and messages do"),
+        ("id;fare\n1;2,5\n", "has ';' where commas belong"),
+        ("id\tfare\n1\t2\n", r"has '\\t' where commas belong"),
+        ('id,note\n1,ok\n\n2,"never closed\n3,x\n4,y\n', "line 4: a quote in it does not end"),
+        ('id,note\n1,"two\nlines"\n2,"never closed\n' + "3,x\n" * 100_000, "line 4: a quote in it does not end"),
+        ('id,note\n1,"closed" late\n2,"x"\n', "line 2: a quote in it does not end where a value does"),
+        ('\ufeff"id","note\n1,2\n', "line 1: a quote in it does not end"),
+        ("id,,fare\n1,2,3\n", "column 2 has no name"),
+        ("id," + "é" * 32 + "\n1,2\n", "would cut the name of column é{32} at 63 bytes"),
+        ("a,A\n1,2\n", "several columns are called a, in lower case"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_what_is_no_table_is_the_files_fault(csv, text, message, name):
+    with pytest.raises(FileError, match=rf"^{name}.*{message}"):
+        open_rows(csv(text, name))
+
+
+@pytest.mark.parametrize(
+    "text", ['\ufeff"id",note\n1,x\n', "\ufeffid,note\n1,x\n", 'id,note\r\n1,"x"\r\n', "id,note\r1,x\r"]
+)
+def test_ways_to_write_csv(csv, text):
+    assert read(csv(text)).to_pylist() == [{"id": 1, "note": "x"}]
+
+
+@pytest.mark.parametrize("text", ["id,note\n", "id,note", "id,note\n,\n,\n"])
+def test_a_file_without_a_value(csv, text):
+    assert open_rows(csv(text)).columns == pa.schema([("id", pa.null()), ("note", pa.null())])
+    assert read(csv(text)).num_rows == 0
+
+
+@pytest.mark.parametrize(("text", "name"), [("a\n1\n", "a.txt")])
 def test_files_that_cannot_be_a_table(csv, text, name):
-    with pytest.raises(LoadError, match=r"several columns are called a|neither .parquet, .csv nor .csv.gz"):
+    with pytest.raises(LoadError, match=r"neither \.parquet, \.csv nor \.csv\.gz"):
         open_rows(csv(text, name))

@@ -4,11 +4,15 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 
 
 class Web(ThreadingHTTPServer):
-    """`files` holds bytes or the number of a status; of a path in `cut` only the first half is sent."""
+    """`files` holds bytes or the number of a status; of a path in `cut` only the first half is sent.
+
+    Of a path in `unmeasured` nothing tells the length; `headers` are added to every file; a path in `held` is sent to
+    its half, and the rest when its event is set.
+    """
 
     daemon_threads = True
 
@@ -16,6 +20,9 @@ class Web(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.files: dict[str, bytes | int] = {}
         self.cut: set[str] = set()
+        self.unmeasured: set[str] = set()
+        self.headers: dict[str, str] = {}
+        self.held: dict[str, Event] = {}
         self.asked: Counter[str] = Counter()
 
     @property
@@ -32,9 +39,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(content)
             return
         self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
+        for name, value in self.server.headers.items():
+            self.send_header(name, value)
+        if path not in self.server.unmeasured:
+            self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content[: len(content) // 2] if path in self.server.cut else content)
+        half, held = len(content) // 2, self.server.held.pop(path, None)
+        self.wfile.write(content[:half])
+        if held:
+            held.wait(30)
+        if path not in self.server.cut:
+            self.wfile.write(content[half:])
 
     def log_message(self, *_: object) -> None:
         pass

@@ -21,10 +21,23 @@ def test_missing_block_names_what_to_create(monkeypatch):
         login("no-such")
 
 
-@pytest.mark.parametrize("secret", ["hunter2", '"hunter2"', '{"password": "hunter2"}'])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "hunter2",
+        '"hunter2"',
+        '{"password": "hunter2"}',
+        "null",
+        "",
+        '{"user": null, "password": "hunter2"}',
+        '{"user": "hunter2", "password": 7}',
+        '{"user": "", "password": "hunter2"}',
+        '{"user": "reader", "password": "hunter2\\u0000"}',
+    ],
+)
 def test_a_malformed_secret_is_not_shown(monkeypatch, secret):
     monkeypatch.setenv("SECRET_SOURCE_POSTGRES", secret)
     with pytest.raises(StepError, match="must be a JSON object with user and password") as caught:
         login("source-postgres")
     assert "hunter2" not in str(caught.value)
-    assert caught.value.__suppress_context__
+    assert caught.value.__context__ is None

@@ -6,12 +6,25 @@ from errors import StepError, Unavailable
 
 @pytest.mark.parametrize(
     "address",
-    ["postgresql://loader:hunter2@host/db", "host=h dbname=d password=hunter2", "hunter2", "postgresql://host", ""],
+    [
+        "postgresql://loader:hunter2@host/db",
+        "host=h dbname=d password=hunter2",
+        "hunter2",
+        "postgresql://host",
+        "",
+        "postgresql://h/d?sslpassword=hunter2",
+    ],
 )
 def test_an_address_is_whole_and_has_no_password(address):
     with pytest.raises(StepError, match=r"must be postgresql://host\[:port\]/database, without the password") as caught:
         Database(address, "loader", "pw")
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "99999999", "²", "http"])
+def test_a_port_that_is_none(port):
+    with pytest.raises(StepError, match=rf"^host/db: {port} is no port; give the address one from 1 to"):
+        Database(f"postgresql://host:{port}/db", "loader", "pw")
 
 
 def test_the_password_is_not_shown():

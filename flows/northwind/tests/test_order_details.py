@@ -12,6 +12,9 @@ import order_details
 from errors import StepError, Unavailable
 from files import Day
 
+# Of most files somebody tells the length
+extracted = functools.partial(order_details.extract, warn=pytest.fail)
+
 HEADER = "order_id,product_id,unit_price,quantity,discount\n"
 SAMPLE = Path(order_details.__file__).parent / "sample/order_details.csv"
 
@@ -26,14 +29,14 @@ def extract(day, tmp_path):
     def run(text):
         file = tmp_path / "details.csv"
         file.write_bytes(text if isinstance(text, bytes) else text.encode())
-        counts = order_details.extract(str(file), day)
+        counts = extracted(str(file), day)
         return counts, (day.root / "csv/2026-11-19/order_details.csv").read_text()
 
     return run
 
 
 def test_the_sample_arrives_as_it_is(day):
-    assert order_details.extract("sample/order_details.csv", day) == {"order_details": 150}
+    assert extracted("sample/order_details.csv", day) == {"order_details": 150}
     assert (day.root / "csv/2026-11-19/order_details.csv").read_bytes() == SAMPLE.read_bytes()
 
 
@@ -43,8 +46,11 @@ def test_digits_are_kept(extract, digits):
     assert extract(HEADER + line) == ({"order_details": 1}, HEADER + line)
 
 
-def test_ways_to_write_csv(extract):
-    text = "\ufeff" + HEADER.replace("\n", "\r\n") + '"10248","11","14","12","0"\r\n\r\n'
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_ways_to_write_csv(extract, mark, quote):
+    header = ",".join(f"{quote}{name}{quote}" for name in HEADER.strip().split(","))
+    text = f'{mark}{header}\r\n"10248","11","14","12","0"\r\n\r\n'
     assert extract(text) == ({"order_details": 1}, HEADER + "10248,11,14,12,0\n")
 
 
@@ -78,7 +84,10 @@ def test_what_is_wrong_is_told_with_its_place(extract, day, text, message):
 
 def test_a_file_that_is_not_there(day):
     with pytest.raises(StepError, match=r"nowhere\.csv cannot be read \(No such file.*order_details_csv"):
-        order_details.extract("nowhere.csv", day)
+        extracted("nowhere.csv", day)
+    for name in ("a" * 300, "a\0"):
+        with pytest.raises(StepError, match=r"cannot be read \(.+\); give order_details_csv a path or URL"):
+            extracted(name, day)
 
 
 @pytest.fixture
@@ -90,6 +99,10 @@ def site():
         def do_GET(self):
             self.send_error(503) if "busy" in self.path else super().do_GET()
 
+        def send_header(self, keyword, value):
+            if "unmeasured" not in self.path or keyword != "Content-Length":
+                super().send_header(keyword, value)
+
     handler = functools.partial(Quiet, directory=SAMPLE.parent)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
@@ -98,7 +111,7 @@ def site():
 
 
 def test_by_url(day, site):
-    assert order_details.extract(f"http://{site}/order_details.csv?sig=hunter2", day) == {"order_details": 150}
+    assert extracted(f"http://{site}/order_details.csv?sig=hunter2", day) == {"order_details": 150}
     assert (day.root / "csv/2026-11-19/order_details.csv").read_bytes() == SAMPLE.read_bytes()
     assert "hunter2" not in day.manifest("extract_csv").source
 
@@ -106,12 +119,32 @@ def test_by_url(day, site):
 @pytest.mark.parametrize(("path", "kind", "answer"), [("nowhere.csv", StepError, 404), ("busy.csv", Unavailable, 503)])
 def test_a_url_that_gives_no_file(day, site, path, kind, answer):
     with pytest.raises(StepError, match=rf"/{path}: the server answers {answer}; check order_details_csv") as caught:
-        order_details.extract(f"http://me:hunter2@{site}/{path}?sig=hunter2", day)
+        extracted(f"http://me:hunter2@{site}/{path}?sig=hunter2", day)
     assert type(caught.value) is kind
     assert "hunter2" not in str(caught.value)
     assert caught.value.__suppress_context__
 
 
 def test_a_url_without_a_server(day):
-    with pytest.raises(Unavailable, match=r"http://127\.0\.0\.1/x cannot be read \(ConnectError\)"):
-        order_details.extract("http://127.0.0.1:1/x?sig=hunter2", day)
+    with pytest.raises(Unavailable, match=r"http://127\.0\.0\.1:1/x cannot be read \(ConnectError\)"):
+        extracted("http://127.0.0.1:1/x?sig=hunter2", day)
+
+
+@pytest.mark.parametrize("url", ["http://me:hunter2@127.0.0.1:99999/x", "http://me:hunter2@127.0.0.1:port/x"])
+def test_a_url_that_is_none(day, url):
+    with pytest.raises(StepError, match=r"^http://127\.0\.0\.1:\w+/x is no address; check order_details_csv") as caught:
+        extracted(url, day)
+    assert type(caught.value) is StepError
+
+
+def test_an_address_of_another_scheme(day):
+    with pytest.raises(StepError, match=r"^ftp://example\.org/x cannot be read") as caught:
+        extracted("ftp://me:hunter2@example.org/x?sig=hunter2", day)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_file_of_which_nobody_tells_the_length_is_told_with_what_was_received(day, site):
+    warnings, url = [], f"http://{site}/order_details.csv"
+    order_details.extract(f"{url}?sig=hunter2&unmeasured", day, warnings.append)
+    size = f"{SAMPLE.stat().st_size:,}"
+    assert warnings == [f"{url}: {size} bytes were received, and the server does not say whether that is all"]

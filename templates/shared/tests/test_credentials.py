@@ -20,10 +20,22 @@ def test_a_missing_block_is_named(monkeypatch):
         secret("no-such", "user")
 
 
-@pytest.mark.parametrize("value", ["hunter2", '"hunter2"', '["hunter2"]', '{"password": "hunter2"}'])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "hunter2",
+        '"hunter2"',
+        '["hunter2"]',
+        "null",
+        '{"password": "hunter2"}',
+        '{"user": null, "password": "hunter2"}',
+        '{"user": "", "password": "hunter2"}',
+        '{"user": "hunter2", "password": 7}',
+    ],
+)
 def test_a_malformed_secret_is_not_shown(monkeypatch, value):
     monkeypatch.setenv("SECRET_SOURCE_POSTGRES", value)
-    with pytest.raises(LookupError, match="must be a JSON object with user, password") as caught:
+    with pytest.raises(LookupError, match="must be a JSON object with user, password, each of them") as caught:
         secret("source-postgres", "user", "password")
     assert "hunter2" not in str(caught.value)
-    assert caught.value.__suppress_context__
+    assert caught.value.__context__ is None

@@ -68,10 +68,9 @@ def test_a_file_that_is_not_there(fails, manifest):
     )
 
 
-def test_values_of_another_type(fails, manifest):
+def test_columns_in_another_order(fails, manifest):
     message = fails(manifest(columns=lambda columns: [columns[3], *columns[1:3], columns[0], *columns[4:]]))
-    assert re.search(r"is unchanged: .*'paid'|\"paid\"|pending", message)
-    assert re.search(r"File '.*/orders-0001\.csv', line 2", message)
+    assert re.search(r"is unchanged: the first line of orders-\d+\.csv is not status,.*,id,", message)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +78,7 @@ def test_values_of_another_type(fails, manifest):
 )
 def test_rows_of_another_width(fails, manifest, columns):
     message = fails(manifest(columns=columns))
-    assert re.search(r"is unchanged: .*File '.*/orders-0001\.csv', line 2", message)
+    assert re.search(r"is unchanged: .*File '.*/orders-\d+\.csv', line 1", message)
 
 
 def test_a_row_less_than_promised(fails, manifest):

@@ -15,7 +15,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from errors import FileError, LoadError, Unavailable
-from postgres import replace
+from postgres import AtLeast, replace
 from rows import open_rows
 
 MANY = 250_000
@@ -111,6 +111,103 @@ def test_values_that_do_not_fit_the_table_leave_it_as_it_was(load, table, sql):
     with pytest.raises(LoadError, match=r"^a\.parquet: column a: .*0\.5.*ALTER COLUMN a TYPE … makes it wider$"):
         load(pa.table({"a": [0.5] * MANY, "new": ["x"] * MANY}))
     assert sql(f"SELECT * FROM {table}") == [(1, "yellow/2024-01")]
+
+
+NARROWER = {
+    "timestamp to date": (pa.array([datetime(2024, 1, 1)]).cast(pa.date32()), pa.array([datetime(2024, 1, 1, 7, 30)])),
+    "int to bool": (pa.array([True]), pa.array([7])),
+    "int to text to int": (pa.array([7]), pa.array(["007"])),
+    "text to bool": (pa.array([True]), pa.array(["1"])),
+    "text to time": (pa.array([datetime(2024, 1, 1)]), pa.array(["2024-01-01"])),
+    "1e300 to real": (pa.array([1.5], pa.float32()), pa.array([1e300])),
+    "0.1 to real": (pa.array([1.5], pa.float32()), pa.array([0.1])),
+    "double to numeric": (pa.array([Decimal("1.5")], pa.decimal128(10, 2)), pa.array([0.125])),
+    "double to any numeric": (pa.array([Decimal("1.5")], pa.decimal128(38, 2)), pa.array([0.125])),
+    "numeric to double": (pa.array([1.5]), pa.array([Decimal("12345678901234567890.1")])),
+    "numeric to fewer places": (pa.array([Decimal("1.5")], pa.decimal128(10, 1)), pa.array([Decimal("0.25")])),
+    "int to smallint": (pa.array([1], pa.int16()), pa.array([40_000])),
+    "large int to double": (pa.array([1.5]), pa.array([2**53 + 1])),
+    "with a zone to without": (pa.array([datetime(2024, 1, 1)]), pa.array([datetime(2024, 1, 1, tzinfo=UTC)])),
+    "without a zone to with": (pa.array([datetime(2024, 1, 1, tzinfo=UTC)]), pa.array([datetime(2024, 1, 1)])),
+    "timestamp to time": (pa.array([time(1)]), pa.array([datetime(2024, 1, 1, 7, 30)])),
+    "bool to date": (pa.array([date(2024, 1, 1)]), pa.array([True])),
+    "bytes to text": (pa.array(["a"]), pa.array([b"\xff"])),
+}
+
+
+@pytest.mark.parametrize("case", NARROWER)
+def test_a_type_that_would_change_values_is_refused(load, table, sql, case):
+    there, later = NARROWER[case]
+    load(pa.table({"a": there}))
+    before = sql(f"SELECT a::text, _month FROM {table}")
+    with pytest.raises(FileError, match=r"^a\.parquet: column a: .*ALTER COLUMN a TYPE … makes it wider$"):
+        load(pa.table({"a": later}))
+    assert sql(f"SELECT a::text, _month FROM {table}") == before
+
+
+FITTING = {
+    "midnight": (pa.array([datetime(2024, 1, 1)]).cast(pa.date32()), pa.array([datetime(2024, 1, 2)]), "2024-01-02"),
+    "whole": (pa.array([1]), pa.array([7.0]), "7"),
+    "not a number": (pa.array([1.5], pa.float32()), pa.array([float("nan"), float("inf")]), "NaN"),
+    "to text": (pa.array(["a"]), pa.array([Decimal("1.50")]), "1.50"),
+    "float to double": (pa.array([1.5]), pa.array([0.1], pa.float32()), "0.10000000149011612"),
+    "date to timestamp": (pa.array([datetime(2024, 1, 1)]), pa.array([date(2024, 1, 2)]), "2024-01-02 00:00:00"),
+    "nulls": (pa.array([True]), pa.array([None], pa.int64()), None),
+    "int to any numeric": (pa.array([Decimal("1.5")], pa.decimal128(38, 2)), pa.array([2**63 - 1]), str(2**63 - 1)),
+}
+
+
+@pytest.mark.parametrize("case", FITTING)
+def test_another_type_that_keeps_the_values_will_do(load, table, sql, case):
+    there, later, text = FITTING[case]
+    load(pa.table({"a": there}))
+    load(pa.table({"a": later}))
+    assert sql(f"SELECT a::text FROM {table}")[0] == (text,)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("<html>,please sign in</html>\n", "begins with <"),
+        ("id;fare\n1;2\n", "has ';' where commas belong"),
+        ("error,code\nno such month,7\n", r"no column of the table \S+, but error, code; correct address"),
+        ("_month,id\nx,1\n", "has a column _month of its own"),
+        ('id,fare\n1,"2\n2,3\n', "line 2: a quote in it does not end"),
+    ],
+)
+def test_what_is_no_month_leaves_the_good_rows(database, load, table, sql, tmp_path, content, message):
+    load(pa.table({"id": [1], "fare": [2.5]}))
+    path = tmp_path / "a.csv"
+    path.write_text(content)
+    with pytest.raises(FileError, match=message):
+        replace(database, table, "yellow/2024-01", open_rows(path))
+    assert sql(f"SELECT * FROM {table}") == [(1, 2.5, "yellow/2024-01")]
+
+
+@pytest.mark.parametrize("content", ["id,fare\n", "id,fare", "id,fare\n,\n,\n"])
+def test_a_file_without_a_value_has_no_rows(database, load, table, sql, tmp_path, content):
+    path = tmp_path / "a.csv"
+    path.write_text(content)
+    assert replace(database, table, "yellow/2024-01", open_rows(path)) == 0
+    load(pa.table({"id": [1], "fare": [2.5]}))
+    assert replace(database, table, "yellow/2024-02", open_rows(path)) == 0
+    assert sql(f"SELECT id, fare, _month FROM {table}") == [(1, 2.5, "yellow/2024-01")]
+    assert replace(database, table, "yellow/2024-01", open_rows(path)) == 0
+    assert sql(f"SELECT id, fare, _month FROM {table}") == []
+
+
+def test_a_month_with_too_few_rows_beside_the_one_before(database, table, sql, tmp_path):
+    path = tmp_path / "a.csv"
+
+    def load(month, rows):
+        path.write_text("id\n" + "1\n" * rows)
+        return replace(database, table, month, open_rows(path), AtLeast(0.5, "yellow/2024-01"))
+
+    assert load("yellow/2024-01", 10) == 10
+    assert load("yellow/2024-02", 5) == 5
+    with pytest.raises(FileError, match=r"^a\.csv: 4 rows are less than 50% of the 10 of yellow/2024-01; is the file"):
+        load("yellow/2024-02", 4)
+    assert sql(f"SELECT count(*) FROM {table}") == [(15,)]
 
 
 def test_a_file_that_is_broken_in_its_middle_leaves_the_table_as_it_was(database, load, table, sql, tmp_path):

@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
+from hostile import ENCODED, MARK, SECRET
 
 PROJECT = Path(__file__).parents[2]
 ROWS = 1_500_000
@@ -36,7 +37,7 @@ def start(database, table, web, tmp_path, prefect_home):
     """Start the flow in a process group of its own, for January of the taxis the web server has."""
     running = []
 
-    def run(**parameters):
+    def run(login=None, **parameters):
         parameters = {
             "year": 2024,
             "months": [1],
@@ -47,7 +48,7 @@ def start(database, table, web, tmp_path, prefect_home):
             "db_database": database.name,
             "cache": str(tmp_path / "cache"),
         } | parameters
-        secret = json.dumps({"user": database.user, "password": database.password})
+        secret = json.dumps(login or {"user": database.user, "password": database.password})
         running.append(
             subprocess.Popen(
                 [sys.executable, "-m", "flow", json.dumps(parameters)],
@@ -117,11 +118,42 @@ def test_a_month_that_is_not_published_fails_the_run_in_one_line(start):
     )
 
 
-def test_a_broken_download_is_not_kept(start, web, table, sql, tmp_path):
-    web.files["/yellow_2024-01.parquet"] = b"<html>please sign in</html>"
-    process = start()
+@pytest.mark.parametrize(
+    ("ending", "content", "message"),
+    [
+        ("parquet", b"<html>please sign in</html>", r"\S+yellow_2024-01\.parquet cannot be read: .+"),
+        ("csv", b"<html>please sign in</html>", r"\S+yellow_2024-01\.csv begins with <, as pages and messages do.+"),
+    ],
+)
+def test_a_broken_download_is_not_kept(start, web, table, sql, tmp_path, ending, content, message):
+    path = f"/yellow_2024-01.{ending}"
+    web.files[path] = content
+    address = {"address": web.address + "/{colour}_{year}-{month:02}." + ending}
+    process = start(**address)
     said, _ = process.communicate(timeout=180)
     assert process.returncode == 1
-    assert re.search(r"^errors\.FileError: \S+yellow_2024-01\.parquet cannot be read: .+$", said, re.MULTILINE)
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert re.search(rf"^errors\.FileError: {message}$", said, re.MULTILINE)
+    assert [file for file in (tmp_path / "cache").iterdir() if file.suffix != ".lock"] == []
     assert sql(f"SELECT to_regclass('{table}')::text") == [(None,)]
+    # the server is mended
+    web.files[path] = parquet_bytes(10) if ending == "parquet" else b"id\n" + b"1\n" * 10
+    process = start(**address)
+    said, _ = process.communicate(timeout=180)
+    assert process.returncode == 0, said
+    assert sql(f"SELECT count(*) FROM {table}") == [(10,)]
+
+
+@pytest.mark.parametrize("failure", ["no braces", "not published", "another scheme", "wrong password", "no password"])
+def test_no_log_of_a_run_shows_a_secret(start, web, monkeypatch, failure):
+    login = f"me:{ENCODED.replace('%7B', '{{').replace('%7D', '}}')}@"
+    place = {"no braces": "{color}.csv", "wrong password": "{colour}.csv", "no password": "{colour}.csv"}
+    address = web.address.replace("http://", "ftp://" if failure == "another scheme" else "http://")
+    web.files["/yellow.csv"] = b"id\n1\n"
+    process = start(
+        {"user": "loader", "password": {"no password": None}.get(failure, SECRET)},
+        address=address.replace("//", f"//{login}") + f"/{place.get(failure, 'none.csv')}?sig={ENCODED}",
+    )
+    said, _ = process.communicate(timeout=180)
+    assert process.returncode == 1
+    assert "errors.LoadError: " in said
+    assert MARK not in said

@@ -132,3 +132,48 @@ def test_all_tables_are_of_one_moment(run, shop, target, monkeypatch):
     rows = contents(target)
     del rows["order_details"]
     assert rows == before
+
+
+OWN_TYPES = """
+CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE DOMAIN price AS numeric(8,2); CREATE DOMAIN discount AS price;
+CREATE TYPE size AS (width int, note text); CREATE TYPE span AS RANGE (subtype = float8);
+CREATE TABLE moods (
+    mood mood PRIMARY KEY, moods mood[], price price, discount discount NOT NULL, prices price[], size size, span span,
+    place point, word varchar(7)
+);
+CREATE TABLE feelings (mood mood REFERENCES moods);
+INSERT INTO moods VALUES ('good', '{good,NULL}', 1.50, 0.25, '{1.5}', '(1,"a, b")', '[1,2)', '(1,2)', 'é'),
+    ('bad', NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO feelings VALUES ('bad'), (NULL);
+"""
+
+
+def test_types_of_the_source_alone_arrive_as_texts_with_a_word(run, shop, target, caplog):
+    execute(shop, OWN_TYPES)
+    run.go()
+    arrived, left = contents(target), contents(shop)
+    assert (arrived["moods"], arrived["feelings"]) == (sorted(left["moods"]), left["feelings"])
+    with connect(target) as connection:
+        types = connection.execute(
+            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
+            "WHERE attrelid = 'moods'::regclass AND attnum > 0"
+        ).fetchall()
+    assert dict(types) == {
+        **dict.fromkeys(("mood", "moods", "prices", "size", "span"), "text"),
+        **dict.fromkeys(("price", "discount"), "numeric(8,2)"),
+        "place": "point",
+        "word": "character varying(7)",
+    }
+    assert "mood of the table feelings arrives as text: mood is a type of that database alone" in caplog.text
+    assert "price of the table" not in caplog.text
+
+
+def test_tables_that_cannot_be_made_are_left_out_with_a_word(run, shop, target, caplog):
+    execute(shop, "CREATE TABLE bare (); INSERT INTO bare DEFAULT VALUES; CREATE TABLE northwind_loaded (id int)")
+    run.go()
+    arrived = contents(target)
+    assert arrived["orders"] == contents(shop)["orders"]
+    assert "bare" not in arrived
+    assert "the table bare is left out: it has no columns" in caplog.text
+    assert "the table northwind_loaded is left out: the target keeps one of that name" in caplog.text
+    assert loaded_day(target) == ["2026-11-19"]
