@@ -107,6 +107,6 @@ def test_a_warehouse_out_of_reach(fails, lab, monkeypatch, function):
 
 
 def test_a_warehouse_that_breaks_down(fails, proxy):
-    proxy.last_statement = "^create temporary table"
+    proxy.last_statement = r"^create temporary table \S+_header "
     message = fails(time_limit=5)
     assert re.search(r"is unchanged: Snowflake refused `copy into …`.* 503", message)
