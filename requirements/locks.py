@@ -27,6 +27,7 @@ SOURCES = (
     "flows/*/requirements-dev.in",
     "templates/shared/requirements.in",
     "templates/shared/requirements-dev.in",
+    "tests/e2e/*.in",
 )
 COMPILE = ("pip", "compile", "--quiet", "--upgrade", "--universal", "--no-header", "--python-version", "3.11")
 NONE = "-"

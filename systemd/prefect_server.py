@@ -1,13 +1,15 @@
-"""The Prefect server as its unit runs it: a new password locks nobody out.
+"""The Prefect server as its unit runs it: a new password locks nobody out, and a NUL in a text holds nothing up.
 
 Prefect accepts one login, and a run keeps the login that it began with. As long as PREVIOUS_API_AUTH_STRING is set, the
-server accepts that login too. The arguments are those of `prefect`.
+server accepts that login too. PostgreSQL holds no text with a NUL (U+0000): the server leaves it out. The arguments are
+those of `prefect`.
 """
 
 import base64
 import hmac
 import json
 import os
+import re
 from typing import Any
 
 from fastapi import FastAPI
@@ -16,9 +18,15 @@ from prefect.server.api import server
 from prefect.settings import get_current_settings
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+# In JSON, where it stands for U+0000: not after a backslash that is itself escaped
+NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+# Their values are encrypted before PostgreSQL has them.
+BLOCKS = "/api/block_documents"
+
 
 def main() -> None:
     """Do what the command line says."""
+    put_before(WithoutNul)
     if previous := os.environ.get("PREVIOUS_API_AUTH_STRING"):
         accept_too(previous)
     prefect()
@@ -26,17 +34,63 @@ def main() -> None:
 
 def accept_too(previous: str) -> None:
     """Let the application that Prefect makes accept the previous login."""
+    current = get_current_settings().server.api.auth_string
+    put_before(PreviousLogin, previous=previous, current=current.get_secret_value() if current else "")
+
+
+def put_before(middleware: type, **options: str) -> None:
+    """Put it before the application that Prefect makes."""
     create_app = server.create_app
 
-    def create_app_for_both(*arguments: Any, **options: Any) -> FastAPI:
-        app = create_app(*arguments, **options)
+    def create_app_behind_it(*arguments: Any, **named: Any) -> FastAPI:
+        app = create_app(*arguments, **named)
         # Prefect asks for the same application again, after it has started
-        if not any(middleware.cls is PreviousLogin for middleware in app.user_middleware):
-            current = get_current_settings().server.api.auth_string
-            app.add_middleware(PreviousLogin, previous=previous, current=current.get_secret_value() if current else "")
+        if not any(present.cls is middleware for present in app.user_middleware):
+            app.add_middleware(middleware, **options)
         return app
 
-    server.create_app = create_app_for_both
+    server.create_app = create_app_behind_it
+
+
+class WithoutNul:
+    """Leaves NULs out of what is written.
+
+    By one in a state, Prefect asks its client to try again, for minutes; by one in an event, it loses all events that
+    it writes with it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not scope["path"].startswith(BLOCKS):
+            receive = self._body_of(receive)
+        elif scope["type"] == "websocket":
+            receive = self._messages_of(receive)
+        await self._app(scope, receive, send)
+
+    def _body_of(self, receive: Receive) -> Receive:
+        async def receive_whole() -> Message:
+            message = await receive()
+            body = message.get("body", b"")
+            while message.get("more_body"):
+                message = await receive()
+                body += message.get("body", b"")
+            # It may be the end of the connection, in the middle of the body
+            return {**message, "body": NUL.sub(rb"\1", body)} if message["type"] == "http.request" else message
+
+        return receive_whole
+
+    def _messages_of(self, receive: Receive) -> Receive:
+        async def receive_clean() -> Message:
+            message = await receive()
+            if text := message.get("text"):
+                return {**message, "text": NUL.sub(rb"\1", text.encode()).decode()}
+            if data := message.get("bytes"):
+                return {**message, "bytes": NUL.sub(rb"\1", data)}
+            return message
+
+        return receive_clean
 
 
 class PreviousLogin:

@@ -76,3 +76,32 @@ def test_without_the_password_the_socket_closes(site: Site) -> None:
     with pytest.raises(ConnectionClosedError) as closed:
         asyncio.run(first_answer(site, "admin:wrong"))
     assert closed.value.rcvd.code == CloseCode.POLICY_VIOLATION
+
+
+@task
+def names_a_file() -> None:
+    """Fails by a text that PostgreSQL does not hold."""
+    raise ValueError("rows of a\0b.csv")
+
+
+@flow
+def names_one() -> None:
+    """Fails by it too."""
+    names_a_file()
+
+
+def test_a_nul_holds_up_neither_a_run_nor_the_events_beside_it(client: SyncPrefectClient) -> None:
+    state = names_one(return_state=True)
+    run = client.read_flow_run(state.state_details.flow_run_id)
+    assert (run.state.name, run.state.message) == (
+        "Failed",
+        "Flow run encountered an exception: ValueError: rows of ab.csv",
+    )
+    chosen = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
+
+    def ended() -> list[str]:
+        states = [task_run.state for task_run in client.read_task_runs(flow_run_filter=chosen)]
+        return [state.message for state in states if state.is_final()]
+
+    [message] = until(ended, within=60, what="the task run has ended")
+    assert message == "Task run encountered an exception ValueError: rows of ab.csv"

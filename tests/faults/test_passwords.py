@@ -23,15 +23,18 @@ OWN_KEY = "SELECT count(*) FROM configuration WHERE key = 'ENCRYPTION_KEY'"
 REPOSITORY = "/var/lib/pgbackrest-2"
 
 
+# What a shell, systemd, nginx and Ansible have a meaning for
+SIGNS = "'\"\\\\`$(id)$$%h#;&|<>!*?~=,{}\\"
+
 # As on any host; in the lab a worker that stops cancels after 30 s what still runs
 PATIENT = {"prefect_worker_drain_seconds": 300}
 
 
 @pytest.fixture(scope="module")
 def new(host: Host, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A new password, for a platform whose workers wait for their runs."""
+    """A new password, of many signs, for a platform whose workers wait for their runs."""
     make("provision", settings=settings(tmp_path_factory.mktemp("patient")))
-    return os.environ["PREFECT_API_AUTH_STRING"].split(":", 1)[1][::-1]
+    return os.environ["PREFECT_API_AUTH_STRING"].split(":", 1)[1][::-1] + SIGNS
 
 
 def settings(folder: Path, **values: object) -> Path:

@@ -54,11 +54,27 @@ def test_a_tag_that_no_role_has(environment: Environment) -> None:
     answer.changed_nothing_on(HOST)
 
 
-@pytest.mark.parametrize("password", ["short", "pässwörter-der-welt", "sixteen letters and blanks"])
+@pytest.mark.parametrize(
+    "password", ["short", "pässwörter-der-welt", "sixteen letters and blanks", "from-a-block-of-yaml\n"]
+)
 def test_a_password_that_http_cannot_carry_or_that_is_short(environment: Environment, password: str) -> None:
     environment.secrets["vault_prefect_server_password"] = password
     answer = environment.make("provision")
     answer.tells(HOST, "prefect_server_password must have at least 16 characters", "vault")
+    answer.changed_nothing_on(HOST)
+
+
+def test_an_address_to_tell_that_is_two(environment: Environment) -> None:
+    environment.variables["notify_addresses"] = ["json://function:7071/one", "json://function:7071/two, json://three"]
+    answer = environment.make("provision")
+    answer.tells(HOST, "notify_addresses: entry 2 is not one address")
+    answer.changed_nothing_on(HOST)
+
+
+def test_a_passphrase_of_several_lines(environment: Environment) -> None:
+    environment.secrets["vault_backup_passphrase"] = "one line\nand another\n"
+    answer = environment.make("provision")
+    answer.tells(HOST, "backup_passphrase: empty, with a blank at an end, or of several lines")
     answer.changed_nothing_on(HOST)
 
 

@@ -9,7 +9,9 @@ import yaml
 ROOT = Path(__file__).parents[2]
 ROLES = sorted(path for path in (ROOT / "ansible/roles").iterdir() if (path / "tasks").is_dir())
 DOMAIN = "prefect.test"
-LOGIN, PREVIOUS_LOGIN = "admin:right", "admin:right-before"
+# A password may have every sign that HTTP carries
+SIGNS = "".join(map(chr, range(0x21, 0x7F)))
+LOGIN, PREVIOUS_LOGIN = f"admin:{SIGNS}", f"admin:{SIGNS[::-1]}"
 
 
 def read_yaml(path: Path) -> dict:

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from given import ROOT
+from given import DOMAIN, ROOT
 
 SYSTEM_UNITS = "usr/lib/systemd/system"
 OWN_UNITS = "etc/systemd/system"
@@ -73,6 +73,11 @@ def test_the_end_of_a_unit_takes_no_memory_away_from_postgresql(rendered: dict[s
     text = rendered["letsencrypt"][f"systemd/{unit}"]
     if "User=postgres\n" in text:
         assert re.findall(r"^RemoveIPC=(.*)$", text, flags=re.MULTILINE)[-1] == "false"
+
+
+@pytest.mark.parametrize("unit", ["prefect-server.service", "prefect-worker@.service"])
+def test_what_is_told_of_a_run_links_to_it(rendered: dict[str, dict[str, str]], unit: str) -> None:
+    assert f"\nEnvironment=PREFECT_UI_URL=https://{DOMAIN}\n" in rendered["letsencrypt"][f"systemd/{unit}"]
 
 
 @pytest.mark.parametrize("unit", MOST_EXPOSED)

@@ -145,4 +145,4 @@ def test_all_else_is_logged_as_prefect_does() -> None:
     assert ours["loggers"] == theirs["loggers"]
     assert ours["root"] == theirs["root"]
     for name in ("api", "worker_api"):
-        assert ours["handlers"][name] == theirs["handlers"][name]
+        assert ours["handlers"][name] == theirs["handlers"][name] | {"formatter": "encodable"}

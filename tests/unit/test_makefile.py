@@ -1,5 +1,6 @@
 """What a person types on make's command line reaches the programs letter by letter."""
 
+import json
 import os
 import re
 import subprocess
@@ -51,6 +52,86 @@ def test_whatever_the_list_of_commands_names_must_be_typed() -> None:
 @pytest.mark.parametrize("name", TEXTS)
 def test_no_recipe_pastes_a_text(name: str) -> None:
     assert f"$({name})" not in MAKEFILE
+
+
+@pytest.mark.parametrize(
+    "value", ["$(shell touch touched)", "`touch touched`", "a;touch touched", "a b", "it's", 'quo"te', "a\\", "a#b", ""]
+)
+@pytest.mark.parametrize("name", ["ENV", "LAB_NAME", "LAB_RELEASE", "LAB_PORT_OFFSET"])
+@pytest.mark.parametrize("typed", [True, False], ids=["typed", "exported"])
+def test_a_name_that_recipes_paste_is_refused_if_a_shell_would_read_it(
+    tmp_path: Path, name: str, value: str, typed: bool
+) -> None:
+    clean = {key: text for key, text in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    command = ["make", f"--file={ROOT}/Makefile", "help", *([f"{name}={value}"] if typed else [])]
+    done = subprocess.run(command, cwd=tmp_path, env=clean | {name: value}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{name}='{value}' cannot be used: give it without blanks and signs" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["BENCH_ROWS", "FAULTS", "TEST_DEADLINE"])
+def test_so_is_one_that_need_not_be_there(tmp_path: Path, name: str) -> None:
+    clean = {key: text for key, text in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    command = ["make", f"--file={ROOT}/Makefile", "help", f"{name}=$(shell touch touched)"]
+    done = subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_variable_that_may_be_set_is_tried_here() -> None:
+    """Each of them is a text, or a name that is refused if it is strange; what is left is the secrets of a job."""
+    exported = set(re.findall(r"^(?:[\w% -]+: )?export ([A-Z_]+) \?=", MAKEFILE, re.MULTILINE))
+    in_recipes = set(re.findall(r"\$\$\{?!?([A-Z_]{2,})", MAKEFILE)) | set(re.findall(r"\$\(([A-Z_]{2,})\)", MAKEFILE))
+    checked = set(
+        re.search(r"foreach name,CURDIR (.*)\(foreach optional,([A-Z_ ]+),", MAKEFILE).expand(r"\1 \2").split()
+    )
+    of_make = {"CURDIR", "MAKE", "MAKECMDGOALS", "MAKEFILE_LIST", "PATH"}
+    derived = {"LAB_DIR", "STATE_DIR"}
+    assert (exported | in_recipes) - of_make - derived - set(TEXTS) - checked == {"VAULT_PASSWORD"}
+
+
+def test_a_clone_in_a_folder_with_a_blank_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "my projects"
+    folder.mkdir()
+    clean = {key: text for key, text in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    command = ["make", f"--file={ROOT}/Makefile", "help"]
+    done = subprocess.run(command, cwd=folder, env=clean, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "without blanks and signs by moving the clone to another folder" in done.stderr
+
+
+@pytest.mark.parametrize("secret", [HOSTILE, "end\\", "-n"])
+def test_the_secrets_of_a_job_arrive(tmp_path: Path, secret: str) -> None:
+    clean = {key: text for key, text in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    (tmp_path / "vault.yml").touch()
+    files = {"vault": tmp_path / "vault.yml", "vault_password": tmp_path / "password"}
+    files |= {"ci_key": tmp_path / "key", "ci_known_hosts": tmp_path / "known_hosts"}
+    command = ["make", "ci-credentials", "ENV=example", *(f"{name}={path}" for name, path in files.items())]
+    secrets = dict.fromkeys(["VAULT_PASSWORD", "SSH_PRIVATE_KEY", "SSH_KNOWN_HOSTS"], secret)
+    subprocess.run(command, cwd=ROOT, env=clean | secrets, capture_output=True, check=True)
+    for name in ("vault_password", "ci_key", "ci_known_hosts"):
+        assert files[name].read_text() == f"{secret}\n"
+        assert files[name].stat().st_mode & 0o777 == 0o600
+
+
+def test_the_values_of_blocks_arrive(tmp_path: Path) -> None:
+    signs = "".join(map(chr, range(0x20, 0x7F)))
+    secrets = {
+        "hostile": HOSTILE,
+        "signs": signs,
+        "lines": "one\ntwo => {\nthree",
+        "templates": "{{ no }}{#",
+        "name": "ä",
+    }
+    lines = "\n".join(f"    {name}: !unsafe {json.dumps(value)}" for name, value in secrets.items())
+    hosts = tmp_path / "hosts.yml"
+    hosts.write_text(f"all:\n  hosts: {{one: }}\n  vars:\n   prefect_flow_secrets:\n{lines}\n")
+    clean = {key: text for key, text in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    probe = """.probe: ; @cat $(facts)"""
+    command = ["make", "--silent", "--eval", probe, ".probe", f"ansible_options=-i {hosts}"]
+    done = subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["msg"]["platform_inventory"]["secrets"] == secrets
 
 
 def test_a_value_that_lacks_its_quotes_is_noticed_before_anything_is_done() -> None:

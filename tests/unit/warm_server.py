@@ -17,6 +17,11 @@ from requests.adapters import HTTPAdapter
 from shared import folder, locked
 from urllib3.util import Retry
 
+# What the server's unit runs
+PROGRAM = Path(__file__).parents[2] / "systemd/prefect_server.py"
+# Where people see what it holds
+UI = "https://prefect.test"
+
 
 @dataclass(frozen=True)
 class Server:
@@ -57,9 +62,10 @@ def start(home: Path, *options: str, **settings: str) -> Server:
         "PREFECT_API_DATABASE_CONNECTION_URL": "sqlite+aiosqlite:///:memory:",
         "PREFECT_SERVER_API_AUTH_STRING": auth,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_UI_URL": UI,
         **settings,
     }
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, PROGRAM, "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with (home / "log").open("w") as log:
         process = subprocess.Popen([*command, *options], env=environment, stdout=log, stderr=subprocess.STDOUT)
     server = Server(f"http://127.0.0.1:{port}/api", auth, process.pid)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import HTTPServer
 from pathlib import Path
 from socketserver import StreamRequestHandler, TCPServer
 from threading import Thread
@@ -11,6 +11,7 @@ import pytest
 from apprise.plugins.slack import NotifySlack
 from asking import ask
 from prefect.blocks.core import Block
+from webhook import Webhook
 
 
 class Mail(StreamRequestHandler):
@@ -27,19 +28,6 @@ class Mail(StreamRequestHandler):
     def text(self) -> Iterator[str]:
         while (line := self.rfile.readline()) != b".\r\n":
             yield line.decode()
-
-
-class Slack(BaseHTTPRequestHandler):
-    """Answers as Slack's webhooks do."""
-
-    def do_POST(self) -> None:
-        self.server.got.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(b"ok")
-
-    def log_message(self, *_arguments: object) -> None:
-        """Says nothing."""
 
 
 @pytest.fixture
@@ -79,7 +67,7 @@ def test_mail_arrives(tell, listening) -> None:
     assert "Look at it" in mail
 
 
-@pytest.mark.parametrize("listening", [(HTTPServer, Slack)], indirect=True)
+@pytest.mark.parametrize("listening", [(HTTPServer, Webhook)], indirect=True)
 @pytest.mark.parametrize("beginning", ["https://hooks.slack.com/services/", "slack://"])
 def test_slack_is_told(tell, listening, monkeypatch, beginning: str) -> None:
     # Apprise knows one host only, and no address can name another
