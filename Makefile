@@ -122,11 +122,13 @@ pack: .venv/.complete ## Check the flows and pack a release, without vault and s
 deploy-flows: $(settings) ## Check the flows, ship a release to the workers, register what it wants: [PACKED=1] [PRUNE=1]
 	@if test -n "$$PACKED"; then packed=$(packed); else $(pack_apart); fi; \
 	  $(prefect_env); $(playbook) ansible/deploy.yml -e flows_packed="$$packed"; \
-	  python deploy.py apply "$$packed/manifest.json" $(registered)
+	  python deploy.py apply "$$packed/manifest.json" $(registered); \
+	  $(playbook) ansible/registered.yml -e flows_manifest="$$packed/manifest.json" >/dev/null
 
 rollback: $(settings) ## Register the release before the last again, or RELEASE=<id>: [PRUNE=1]
 	@$(wanted); $(playbook) ansible/rollback.yml -e flows_wanted="$$wanted"; \
-	  $(prefect_env); python deploy.py apply "$$wanted" $${PRUNE:+--prune}
+	  $(prefect_env); python deploy.py apply "$$wanted" $${PRUNE:+--prune}; \
+	  $(playbook) ansible/registered.yml -e flows_manifest="$$wanted" >/dev/null
 
 run: $(settings) ## Run a deployment and follow it: FLOW=<flow>/<deployment> [PARAMS=json]
 	@test -n "$$FLOW" || { echo "Say which: make run FLOW=<flow>/<deployment>"; exit 1; }
