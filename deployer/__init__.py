@@ -6,6 +6,6 @@ resources ─ targets ─ inventory         what else the server holds, what dif
 environment ─ inspection                what the flows themselves say, asked in their own environments
 check                                   the rules, over all of them
 desired ─ state                         what the server should hold
-kinds ─ differences ─ plan ─ apply      what it does hold, and the way from one to the other
+kinds ─ differences ─ plan ─ apply ─ held   what it does hold, and the way from one to the other
 archive ─ report ─ server               releases, words, and the connection
 """
