@@ -96,7 +96,7 @@ define upgrade_platform
 	@$(prefect_env); ANSIBLE_ANY_ERRORS_FATAL=true ANSIBLE_LOG_PATH=$(upgrade_log) $(playbook) ansible/$(1).yml || \
 	  ANSIBLE_LOG_PATH=$(upgrade_log) $(playbook) ansible/go_back.yml -e upgrade_log=$(upgrade_log) || \
 	  { grep -q 'failed: localhost: The upgrade failed' $(upgrade_log) || \
-	    echo "failed: what stands above has kept the hosts where they are; once it is mended, \`make upgrade\` goes on from there." >&2; exit 1; }
+	    echo "failed: what stands above has kept the hosts where they are; once it is mended, \`make upgrade ENV=$(ENV)\` goes on from there." >&2; exit 1; }
 endef
 
 upgrade: $(settings) ## The locks of this checkout, on hosts that run others; goes back by itself if it fails: [OVERWRITE=1]
@@ -128,14 +128,16 @@ pack: .venv/.complete ## Check the flows and pack a release, without vault and s
 deploy-flows: $(settings) ## Check the flows, ship a release to the workers, register what it wants: [PACKED=1] [PRUNE=1]
 	@if test -n "$$PACKED"; then packed=$(packed); else $(pack_apart); fi; \
 	  $(prefect_env); $(playbook) ansible/deploy.yml -e flows_packed="$$packed"; \
-	  python deploy.py apply "$$packed/manifest.json" $(registered)
+	  python deploy.py apply "$$packed/manifest.json" $(registered); \
+	  $(playbook) ansible/registered.yml -e flows_manifest="$$packed/manifest.json" >/dev/null
 
 rollback: $(settings) ## Register the release before the last again, or RELEASE=<id>: [PRUNE=1]
 	@$(wanted); $(playbook) ansible/rollback.yml -e flows_wanted="$$wanted"; \
-	  $(prefect_env); python deploy.py apply "$$wanted" $${PRUNE:+--prune}
+	  $(prefect_env); python deploy.py apply "$$wanted" $${PRUNE:+--prune}; \
+	  $(playbook) ansible/registered.yml -e flows_manifest="$$wanted" >/dev/null
 
 run: $(settings) ## Run a deployment and follow it: FLOW=<flow>/<deployment> [PARAMS=json]
-	@test -n "$$FLOW" || { echo "Say which: make run FLOW=<flow>/<deployment>"; exit 1; }
+	@test -n "$$FLOW" || { echo "Say which: make run FLOW=<flow>/<deployment> ENV=$(ENV)"; exit 1; }
 	@$(prefect_env); python deploy.py run "$$FLOW" $${PARAMS:+--parameters "$$PARAMS"}
 
 env: $(settings) ## The PREFECT_* settings of ENV, for: eval "$(make -s env)"
@@ -145,16 +147,15 @@ $(settings): $(vault_opens) ansible/env.yml ansible/group_vars/all.yml $(shell f
 	@$(playbook) ansible/env.yml >/dev/null
 
 status: $(settings) ## Units, disks, updates, backups and runs on one screen; fails if something is wrong
-	@mkdir -p $(STATE_DIR); rm -f $(STATE_DIR)/status.json; $(prefect_env); ANSIBLE_TIMEOUT=4 $(playbook) ansible/status.yml >/dev/null 2>&1 || true; \
-	  python -m status $(STATE_DIR)/status.json
+	@mkdir -p $(STATE_DIR); $(prefect_env); python -m status $(STATE_DIR)/status.json $(playbook) ansible/status.yml
 
 logs: $(vault_opens) ## The journal of a unit: UNIT=prefect-server [HOST=host]
-	@test -n "$$UNIT" || { echo "Say which: make logs UNIT=prefect-server (or prefect-worker@default, nginx, ...)"; exit 1; }
+	@test -n "$$UNIT" || { echo "Say which: make logs UNIT=prefect-server ENV=$(ENV) (or prefect-worker@default, nginx, ...)"; exit 1; }
 	@journal=$$(mktemp $(STATE_DIR)/journal.XXXXXX); trap 'rm -f "$$journal"' EXIT; \
 	  $(playbook) ansible/logs.yml -e logs_file="$$journal" >/dev/null || status=$$?; cat "$$journal"; exit $${status:-0}
 
 maintenance: $(vault_opens) ## Hold the server back while runs wait, ON=1 [REASON=text], until OFF=1
-	@test "$${ON:+on}$${OFF:+off}" = on -o "$${ON:+on}$${OFF:+off}" = off || { echo "Say which: make maintenance ON=1 REASON='…', or OFF=1"; exit 1; }
+	@test "$${ON:+on}$${OFF:+off}" = on -o "$${ON:+on}$${OFF:+off}" = off || { echo "Say which: make maintenance ON=1 REASON='…' ENV=$(ENV), or OFF=1"; exit 1; }
 	@$(playbook) ansible/maintenance.yml
 
 renew-dry-run: $(vault_opens) ## Try the renewal of the certificate, without changing it

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from deployer import archive, environment, inventory, report, server, state
 from deployer.apply import alone, apply
 from deployer.check import Checked, PythonOf, check
+from deployer.commands import make_command
 from deployer.desired import Release, desired
 from deployer.document import unstorable
 from deployer.errors import DeployError
@@ -159,7 +160,8 @@ def _take(options: argparse.Namespace) -> None:
     manifest = options.folder / archive.MANIFEST
     wanted = state.read(manifest)
     if wanted.owner.rpartition("/")[2] != options.target:
-        raise DeployError(f"{manifest} is for {wanted.owner}, not for {options.target}: run `make pack` again")
+        again = make_command("pack")
+        raise DeployError(f"{manifest} is for {wanted.owner}, not for {options.target}: run `{again}` again")
     projects = archive.unpack_needs(options.folder, wanted.archive)
     if given := inventory.read(options.inventory):
         given.check_pools(wanted)
@@ -182,7 +184,8 @@ def _state(options: argparse.Namespace, python_of: PythonOf) -> state.State:
     server.require_url()
     if options.command == "apply" and not (options.manifest or options.release):
         raise DeployError(
-            "say which release, which the workers must have: its MANIFEST, or --release; `make deploy-flows` ships one"
+            "say which release, which the workers must have: its MANIFEST, or --release; "
+            f"`{make_command('deploy-flows')}` ships one"
         )
     given = inventory.read(options.inventory)
     wanted = state.read(options.manifest) if options.manifest else _wanted(options, given, python_of)

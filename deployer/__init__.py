@@ -7,6 +7,6 @@ environment ─ inspection                what the flows themselves say, asked i
 dates ─ passwords                       when schedules fire, by the server's own code; what belongs into the vault
 check                                   the rules, over all of them
 desired ─ state                         what the server should hold
-kinds ─ differences ─ plan ─ apply      what it does hold, and the way from one to the other
+kinds ─ differences ─ plan ─ apply ─ held   what it does hold, and the way from one to the other
 archive ─ report ─ server               releases, words, and the connection
 """

@@ -15,7 +15,9 @@ from prefect.concurrency.asyncio import (
 from prefect.exceptions import ObjectAlreadyExists, PrefectException
 
 from deployer.errors import DeployError
+from deployer.held import hold
 from deployer.kinds import PHASES
+from deployer.kinds.work_pools import WorkPools, WorkQueues
 from deployer.plan import Action, Change, Plan
 from deployer.server import failure
 from deployer.state import Resource
@@ -89,6 +91,11 @@ async def apply(client: PrefectClient, plan: Plan, done: Callable[[Change], None
             async with asyncio.TaskGroup() as group:
                 for change in step:
                     group.create_task(make(change))
+            made = {
+                kind: {each.name for each in step if (each.kind, each.action) == (kind.title, Action.CREATE)}
+                for kind in (WorkPools, WorkQueues)
+            }
+            await hold(client, made[WorkPools], made[WorkQueues])
     except asyncio.CancelledError:
         raise _stopped(DeployError(LOST), left, len(plan.pending)) from None
     except ExceptionGroup as errors:

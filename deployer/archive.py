@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from deployer.commands import make_command
 from deployer.errors import DeployError, Problem, one_line
 from deployer.project import Project
 
@@ -106,9 +107,9 @@ def unpack_needs(folder: Path, expected: str) -> list[Project]:
     """
     archive = folder / ARCHIVE
     if not archive.is_file():
-        raise DeployError(f"{archive} is missing, which belongs to its manifest: run `make pack` again")
+        raise DeployError(f"{archive} is missing, which belongs to its manifest: run `{make_command('pack')}` again")
     if _hash(archive) != expected:
-        raise DeployError(f"{archive} is not the archive that its manifest names: run `make pack` again")
+        raise DeployError(f"{archive} is not the archive that its manifest names: run `{make_command('pack')}` again")
     shutil.rmtree(folder / "projects", ignore_errors=True)
     with tarfile.open(archive) as tar:
         for member in tar:

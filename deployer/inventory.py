@@ -41,7 +41,7 @@ class Inventory:
                     where = "prefect_flow_secrets" if kind == SecretBlocks.title else "prefect_notifications"
                     raise DeployError(
                         f"the {kind} {name!r} is declared in {FILE} and has no value in this environment: "
-                        f"add it to {where} of the inventory"
+                        f"add it to {where} of the inventory, or take it out of {FILE} if no flow of yours needs it"
                     )
         for name, address in self.blocks.get(NotificationBlocks.title, {}).items():
             if NotificationBlocks.title in state.blocks and unusable(address):

@@ -10,6 +10,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import LogSort
 from prefect.exceptions import ObjectNotFound
 
+from deployer.commands import make_command
 from deployer.errors import DeployError
 
 # Of the log of a run that does not complete
@@ -26,7 +27,7 @@ async def run(
     except (ObjectNotFound, ValueError):
         raise DeployError(
             f"there is no deployment {deployment!r}: `prefect deployment ls` lists <flow>/<deployment>, and "
-            "`make deploy-flows` registers those under flows/"
+            f"`{make_command('deploy-flows')}` registers those under flows/"
         ) from None
     started = await client.create_flow_run_from_deployment(deployment_id, parameters=parameters)
     tell(f"{started.name} ({started.id})")

@@ -9,6 +9,7 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import get_current_settings
 
+from deployer.commands import make_command
 from deployer.errors import DeployError, one_line
 
 
@@ -39,7 +40,8 @@ class HeldBack:
             return
         if not self.logged_in:
             await response.aread()
-            raise DeployError(f"{self._url} is away: {_detail(response)} Try again when `make status` finds it well")
+            status = make_command("status")
+            raise DeployError(f"{self._url} is away: {_detail(response)} Try again when `{status}` finds it well")
         if not self._told:
             print(f"{self._url} is away: waiting for it", file=sys.stderr, flush=True)
         self._told = True

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deployer.commands import make_command
 from deployer.errors import DeployError
 
 
@@ -54,4 +55,5 @@ def read(file: Path) -> State:
         resources = [Resource(**each) for each in kept["resources"]]
         return State(kept["release"], kept["owner"], resources, kept["blocks"], kept.get("archive", ""))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DeployError(f"{file} is not the manifest of a release ({error}): `make pack` makes one") from None
+        pack = make_command("pack")
+        raise DeployError(f"{file} is not the manifest of a release ({error}): `{pack}` makes one") from None

@@ -1,13 +1,21 @@
 """Units, failures, disks, updates, backups and releases of a host."""
 
+import json
+import os
 import re
+import signal
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from shlex import quote
 from typing import Any, NamedTuple
 
+from deployer.commands import make_command
 from status.report import Report, age, size
 
+# For all hosts. What may hang there has less time in ansible/status.yml; this is for what nobody has thought of.
+SECONDS = 60
 RESTARTS = "docs/operations.md says what stops"
 # Which nothing can restart but a reboot, or which take every session and service along.
 BY_REBOOT = re.compile(r"(dbus|getty@|serial-getty@|user@|systemd-(logind|manager|user)\b)")
@@ -15,34 +23,64 @@ BY_REBOOT = re.compile(r"(dbus|getty@|serial-getty@|user@|systemd-(logind|manage
 FIRST = ("prefect-worker@", "prefect-server.")
 
 
+class Looking:
+    """The command that looks at the hosts, while it runs."""
+
+    def __init__(self, file: Path, command: list[str]) -> None:
+        """Start it; `file` is where it leaves what it saw."""
+        self._file = file
+        file.unlink(missing_ok=True)  # of an earlier look
+        quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+        environment = os.environ | {"ANSIBLE_TIMEOUT": "4"}  # for a host that does not answer
+        self._process = subprocess.Popen(command, env=environment, **quiet)  # noqa: S603 - the Makefile's own
+
+    def seen(self) -> dict[str, dict[str, Any] | None] | None:
+        """What it saw, by host; None if it could not look, or hangs."""
+        try:
+            self._process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGINT)  # so that it ends what it has started, too
+            self._process.wait()
+        return json.loads(self._file.read_text()) if self._file.exists() else None
+
+
+def tls_mode(seen: dict[str, dict[str, Any] | None]) -> str | None:
+    """Where the proxy has its certificate from, if one of these hosts has told."""
+    return next((of_host["tls_mode"] for of_host in seen.values() if of_host and of_host["tls_mode"]), None)
+
+
 def tell(report: Report, host: str, seen: dict[str, Any] | None) -> None:
     """What ansible/status.yml saw there; None where it could not look."""
     report.title(host)
     if seen is None:
-        report.line("cannot be reached", f"{host} cannot be reached: make provision ENV=… says why")
+        report.line("cannot be reached", f"{host} cannot be reached: {make_command('plan-provision')} says why")
         return
     report.line(f"{'UNIT':34} {'STATE':20} {'SINCE':>8} {'MEMORY':>7} {'RESTARTS':>9}")
     shown = set()
     for unit in units(seen["units"]):
         name, state = unit["Id"], f"{unit['ActiveState']} ({unit['SubState']})"
         shown.add(name)
-        wrong = (
-            None if unit["ActiveState"] == "active" else f"{name} is {state} on {host}: make logs UNIT={quote(name)}"
-        )
+        logs = make_command(f"logs UNIT={quote(name)}")
+        wrong = None if unit["ActiveState"] == "active" else f"{name} is {state} on {host}: {logs}"
         figures = f"{age(since(unit)):>8} {size(unit.get('MemoryCurrent', '')):>7} {unit.get('NRestarts', '-'):>9}"
         report.line(f"{name:34} {state:20} {figures}", wrong)
     for name in (line.split()[0] for line in seen["failed"]):
         if name not in shown:
-            report.line(f"{name:34} failed", f"{name} has failed on {host}: make logs UNIT={quote(name)}")
+            logs = make_command(f"logs UNIT={quote(name)}")
+            report.line(f"{name:34} failed", f"{name} has failed on {host}: {logs}")
     report.line("")
     for disk in disks(seen["disks"]):
         report.line(f"{disk.path:34} {disk.used} of {size(disk.size)} used, {disk.inodes} of its inodes")
     if seen["upgrade"]:
-        report.line("upgrade: not ended", f"an upgrade of {host} has not ended; if none runs now: make upgrade")
+        upgrade = make_command("upgrade")
+        report.line("upgrade: not ended", f"an upgrade of {host} has not ended; if none runs now: {upgrade}")
     updates(report, host, seen)
     for line in seen["backups"]:
         told = line.removeprefix("PROBLEM: ")
-        report.line(told, f"{told} on {host}: docs/backup.md" if told != line else None)
+        report.line(told, f"{host}: {told} (docs/backup.md)" if told != line else None)
+    if seen["own_key"]:
+        key = f"{host} keeps the key of the blocks beside them, in the database and its backups: docs/upgrading.md"
+        report.line("key of the blocks: in the database", due=key)
     if seen["releases"]:
         last, *before = seen["releases"]
         report.line(f"{'release':34} {last}; deployed before it: {', '.join(before) or 'none'}")
@@ -56,12 +94,13 @@ def updates(report: Report, host: str, seen: dict[str, Any]) -> None:
         report.line(f"{'reboot':34} due for {packages}", due=f"{host} needs a reboot: {reboot}")
         return
     if seen["outdated_late"]:
-        report.line("old libraries: looking for them takes too long; tried again by the next make status")
+        report.line("old libraries: looking for them takes too long; tried again next time")
         return
     if seen["outdated"] is None:
+        provision = make_command(f"provision LIMIT={quote(host)}")
         report.line(
             "old libraries: not looked for",
-            due=f"services of {host} that run old libraries cannot be looked for: make provision LIMIT={host}",
+            due=f"services of {host} that run old libraries cannot be looked for: {provision}",
         )
         return
     prefix = "NEEDRESTART-SVC: "

@@ -1,5 +1,6 @@
 """Prove the platform as its users meet it: through the proxy, one run on the worker of each pool, with its task run."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -56,7 +57,8 @@ def prove(client: SyncPrefectClient, pool: str) -> None:
             while not is_proved(client, run):
                 if time.monotonic() > deadline:
                     sys.exit(
-                        f"no run of the pool {pool} completed in {SECONDS} s: make logs UNIT=prefect-worker@{pool}"
+                        f"no run of the pool {pool} completed in {SECONDS} s: "
+                        f"make logs UNIT=prefect-worker@{pool} ENV={os.environ['ENV']}"
                     )
                 time.sleep(0.5)
     finally:

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
-from lab import make
+from lab import Site, make
 from prefect.client.schemas.objects import FlowRun
 from testinfra.host import Host
 
@@ -33,7 +33,24 @@ def test_status_fails_and_says_what_is_wrong(fail: Callable[[str], None]) -> Non
     fail(failed_unit)
     with pytest.raises(subprocess.CalledProcessError) as failure:
         make("status")
-    assert re.search(rf"Wrong:\n +{failed_unit} has failed on .*: make logs UNIT={failed_unit}", failure.value.stdout)
+    wrong = rf"Wrong:\n +{failed_unit} has failed on .*: make logs UNIT={failed_unit} ENV=lab$"
+    assert re.search(wrong, failure.value.stdout, re.MULTILINE)
+
+
+def test_who_holds_the_server_back_is_told_how_to_end_it(site: Site) -> None:
+    make("maintenance", "ON=1", "REASON=The disk is changed.")
+    try:
+        held_back = site.get("/api/health")
+        with pytest.raises(subprocess.CalledProcessError) as status:
+            make("status")
+        with pytest.raises(subprocess.CalledProcessError) as run:
+            make("run", "FLOW=db_dump/shop-postgres")
+    finally:
+        make("maintenance", "OFF=1")
+    assert (held_back.status_code, held_back.headers["Prefect-Maintenance"]) == (503, "true")
+    assert "is held back (The disk is changed.): make maintenance OFF=1 ENV=lab\n" in status.value.stdout
+    assert "is away: The disk is changed. Try again when `make status ENV=lab`" in run.value.stderr
+    assert site.get("/api/health").ok
 
 
 def test_a_reboot_that_updates_ask_for_is_due(host: Host) -> None:

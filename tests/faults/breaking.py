@@ -1,8 +1,10 @@
 """What the tests that break something have in common."""
 
+import time
 from uuid import UUID
 
 from load import Load
+from restoring import command
 from testinfra.host import Host
 from waiting import until
 
@@ -22,6 +24,18 @@ def restarted(host: Host, unit: str, before: str) -> None:
         within=180,
         what=f"{unit} runs again",
     )
+
+
+def status() -> tuple[str, float]:
+    """What `make status` says, however it ends, and how many seconds it took."""
+    started = time.monotonic()
+    said, _ = command("status").communicate()
+    return said, round(time.monotonic() - started, 1)
+
+
+def at_once(seconds: float, usual: float) -> bool:
+    """Whether a status took no longer than it may while something hangs: it waits for all that hangs at once."""
+    return seconds <= 2 * usual + 10
 
 
 def began(load: Load, run: UUID) -> None:

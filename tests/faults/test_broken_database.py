@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from breaking import began
+from breaking import at_once, began, status
 from load import Load
 from testinfra.host import Host
 from waiting import until
@@ -21,6 +21,27 @@ def test_the_database_stops_at_once(host: Host, load: Load, ended, healthy, reco
         )
         recovered()
         figures["a new run completed after s"] = round(time.monotonic() - moment, 1)
+    healthy()
+    states = figures["states"] = ended()
+    assert set(states) == {"Completed"}
+
+
+def test_the_database_hangs(host: Host, load: Load, ended, healthy, recovered, figures) -> None:
+    cluster = host.check_output("pg_lsclusters --no-header").split()
+    database = f"postgresql@{cluster[0]}-{cluster[1]}"
+    with load.steady():
+        going = load.trigger(seconds=30)
+        began(load, going)
+        _, usual = status()
+        host.check_output("systemctl kill --signal=STOP %s", database)
+        try:
+            said, figures["status answered after s"] = status()
+        finally:
+            host.check_output("systemctl kill --signal=CONT %s", database)
+        assert "archive: psql has not answered for" in said
+        assert "does not answer as it should" in said
+        assert at_once(figures["status answered after s"], usual)
+        figures["a new run completed after s"] = recovered()
     healthy()
     states = figures["states"] = ended()
     assert set(states) == {"Completed"}

@@ -132,6 +132,16 @@ def test_what_cannot_be_or_would_lose_data_is_refused(
     assert not host.file("/run/prefect-restore").exists
 
 
+def test_a_moment_without_an_offset_is_in_the_time_zone_of_the_host(host: Host) -> None:
+    before = host.check_output("readlink /etc/localtime")
+    host.check_output("ln -sf /usr/share/zoneinfo/Asia/Tokyo /etc/localtime")
+    try:
+        line = refused("restore", "TIME=2020-01-01 09:00:00")
+    finally:
+        host.check_output("ln -sf %s /etc/localtime", before)
+    assert "TIME=2020-01-01 09:00:00 is 2020-01-01 00:00:00+00, which is not in the backups" in line
+
+
 def test_runs_that_are_newer_than_the_moment_are_not_overwritten(client: SyncPrefectClient) -> None:
     then = moment()
     add_runs(client, 1, Completed())

@@ -183,6 +183,15 @@ def test_both_are_provisioned_and_well(platform: Platform) -> None:
     assert f"prefect-worker@{OWN}.service" in status
 
 
+def test_a_server_that_is_held_back_is_told_where_it_is_provisioned(platform: Platform) -> None:
+    platform.make("maintenance", "ON=1", "REASON=The disk is changed.")
+    try:
+        said = platform.failed("provision", f"LIMIT={SECOND}")
+    finally:
+        platform.make("maintenance", "OFF=1")
+    assert "The disk is changed.): make maintenance OFF=1 ENV=lab" in said
+
+
 def test_runs_are_spread_over_both(client: SyncPrefectClient, platform: Platform, start, ended) -> None:
     runs: list[UUID] = []
 

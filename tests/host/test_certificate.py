@@ -38,6 +38,14 @@ def test_a_renewed_certificate_is_served_at_once(host: Host, domain: str, ca: Pa
     until(lambda: serial(domain, ca) != before, within=10, what="nginx serves the new certificate")
 
 
+def test_a_certificate_that_ends_soon_would_be_told_of(host: Host) -> None:
+    assert host.service("certificate-end.timer").is_running
+    host.check_output("systemctl start certificate-end")
+    assert "Certificate will not expire" in host.check_output("journalctl --unit certificate-end --output cat")
+    told = host.check_output("systemctl show --property OnFailure --value certificate-end.service")
+    assert told == "notify@certificate-end.service.service"
+
+
 @pytest.fixture
 def broken_renewal(host: Host, forget: Callable[[str], None]) -> Iterator[None]:
     """A certificate that certbot cannot renew."""

@@ -9,6 +9,7 @@ UNITS = ["nginx", "nftables", "postgresql", "prefect-server", "prefect-worker@de
 # By `systemd-analyze security`: every unit of ours and of what we configure
 LOCKED_IN = [
     "certbot",
+    "certificate-end",
     "disk-space",
     "notify@prefect-server.service",
     "pgbackrest-backup@full",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from prefect.client.orchestration import SyncPrefectClient
 from refusal import ROOT, Answer, Environment, run
 
@@ -58,6 +59,26 @@ def test_a_wrong_schedule(spoilt_flows: Path, command: list[str]) -> None:
     line = 1 + (spoilt_flows / "db_dump/prefect.yaml").read_text().split(IMPOSSIBLE)[0].count("\n")
     answer = deploy(*command, "--flows", spoilt_flows)
     answer.tells(f"flows/db_dump/prefect.yaml:{line}: deployments[0].schedules[0].cron: '0 25 * * *'", "out of range")
+
+
+def test_samples_that_were_removed_are_missed_only_where_they_are_named(flows: Path) -> None:
+    check = ["check", "--flows", flows, "--target", "production"]
+    resources = yaml.safe_load((flows / "resources.yml").read_text())
+    resources["secrets"] = ["source-postgres", "target-postgres"]
+    (flows / "resources.yml").write_text(yaml.safe_dump(resources))
+    answer = deploy(*check)
+    assert answer.code == 1
+    paused, mariadb = sorted(answer.output.splitlines(), key=lambda line: "mariadb" in line)
+    assert "there is no deployment 'files-to-database/new-york-yellow'" in paused
+    assert "source-mariadb" in mariadb
+
+    targets = yaml.safe_load((flows / "targets.yml").read_text())
+    targets["targets"]["production"]["paused"] = []
+    (flows / "targets.yml").write_text(yaml.safe_dump(targets))
+    resources["secrets"].append("source-mariadb")
+    (flows / "resources.yml").write_text(yaml.safe_dump(resources))
+    answer = deploy(*check)
+    assert answer.code == 0, answer.output
 
 
 def test_a_wrong_password_to_register(flows: Path) -> None:

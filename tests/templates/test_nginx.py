@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import ssl
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -77,6 +78,23 @@ def test_each_mode_has_its_certificate(rendered: dict, variant: str, path: str) 
 def test_ipv6_is_listened_to_where_there_is_some(rendered: dict) -> None:
     assert "listen [::]:443" in rendered["ipv6"]["nginx/prefect.conf"]
     assert "[::]" not in rendered["letsencrypt"]["nginx/prefect.conf"]
+
+
+def test_a_certificate_that_ends_soon_makes_the_check_fail(proxy: Proxy, rendered: dict) -> None:
+    unit = rendered["letsencrypt"]["systemd/certificate-end.service"]
+    [check] = re.findall(r"^ExecStart=/bin/sh -c '(.*)'$", unit, re.MULTILINE)
+    check = check.replace(":443", f":{proxy.ports['443']}")
+
+    def ends(text: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=False)
+
+    soon = ends(check)  # it lasts for a day
+    assert soon.returncode == 1
+    assert f"The certificate of {DOMAIN} ends within 14 days" in soon.stdout
+    assert "make status ENV=production" in soon.stdout
+    assert ends(check.replace("1209600", "60")).returncode == 0
+    assert ends(check.replace(str(proxy.ports["443"]), "9")).returncode == 1, "it is not served"
+    assert "openssl" not in rendered["off"]["systemd/certificate-end.service"]
 
 
 def test_plain_http_is_sent_to_https(proxy: Proxy) -> None:

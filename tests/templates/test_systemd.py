@@ -1,4 +1,4 @@
-"""systemd understands every unit, and finds the long-running ones well locked in."""
+"""systemd understands every unit, and finds it well locked in."""
 
 import re
 import shutil
@@ -12,7 +12,11 @@ SYSTEM_UNITS = "usr/lib/systemd/system"
 OWN_UNITS = "etc/systemd/system"
 NAMES = sorted(path.stem for path in (ROOT / "systemd").glob("*.j2"))
 UNITS = [name for name in NAMES if name.endswith((".path", ".service", ".socket", ".target", ".timer"))]
-MOST_EXPOSED = {"nginx.service": 3.0, "prefect-server.service": 3.0, "prefect-worker@default.service": 4.0}
+EXPOSED_MOST = 2.0
+# It starts as root and hands its work to another user, which takes rights that count; older systemds count more than a
+# host's (tests/host/test_units.py).
+MORE_EXPOSED = {"nginx.service": 2.8}
+SERVICES = [*MORE_EXPOSED, *(name.replace("@.", "@default.") for name in UNITS if name.endswith(".service"))]
 
 
 def place_of(name: str) -> str:
@@ -26,9 +30,9 @@ def place_of(name: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def host(rendered: dict[str, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(rendered: dict[str, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root folder that has the units where the roles put them, systemd's own, and a stand-in for each program."""
-    root = tmp_path_factory.mktemp("host")
+    root = tmp_path_factory.mktemp("root")
     shutil.copytree(Path("/", SYSTEM_UNITS), root / SYSTEM_UNITS, symlinks=True)
     drop_ins = ["service.conf", *(name for name in NAMES if "@" in name and name.endswith(".conf"))]
     texts = {name: rendered["letsencrypt"][f"systemd/{name}"] for name in UNITS + drop_ins}
@@ -46,18 +50,18 @@ def host(rendered: dict[str, dict[str, str]], tmp_path_factory: pytest.TempPathF
     return root
 
 
-def analyze(host: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def analyze(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """systemd-analyze, looking at the scratch host."""
     command = shutil.which("systemd-analyze")
     assert command, "systemd-analyze is not installed here: run `apt-get install systemd`"
     return subprocess.run(
-        [command, "--no-pager", f"--root={host}", *arguments], capture_output=True, text=True, check=False
+        [command, "--no-pager", f"--root={root}", *arguments], capture_output=True, text=True, check=False
     )
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_systemd_has_nothing_to_say_about_a_unit(host: Path, unit: str) -> None:
-    verified = analyze(host, "verify", "--man=no", "--recursive-errors=no", unit.replace("@.", "@default."))
+def test_systemd_has_nothing_to_say_about_a_unit(root: Path, unit: str) -> None:
+    verified = analyze(root, "verify", "--man=no", "--recursive-errors=no", unit.replace("@.", "@default."))
     assert (verified.returncode, verified.stderr) == (0, "")
 
 
@@ -80,9 +84,9 @@ def test_what_is_told_of_a_run_links_to_it(rendered: dict[str, dict[str, str]], 
     assert f"\nEnvironment=PREFECT_UI_URL=https://{DOMAIN}\n" in rendered["letsencrypt"][f"systemd/{unit}"]
 
 
-@pytest.mark.parametrize("unit", MOST_EXPOSED)
-def test_a_long_running_unit_is_locked_in(host: Path, unit: str) -> None:
-    security = analyze(host, "security", "--offline=true", unit)
+@pytest.mark.parametrize("unit", SERVICES)
+def test_a_unit_is_locked_in(root: Path, unit: str) -> None:
+    security = analyze(root, "security", "--offline=true", unit)
     level = re.search(r"Overall exposure level for .*: ([\d.]+)", security.stdout)
     assert level, security.stderr
-    assert float(level[1]) <= MOST_EXPOSED[unit], security.stdout
+    assert float(level[1]) <= MORE_EXPOSED.get(unit, EXPOSED_MOST), security.stdout

@@ -30,6 +30,12 @@ def installed() -> set[str]:
 UNITS = installed()
 
 
+def foreign(text: str, environment: str) -> list[str]:
+    """The commands that a text names and that are for another environment than this one."""
+    commands = re.findall(rf"\bmake (?:{'|'.join(HELP)})(?![\w-])(?: [A-Z]+=[^\s;,]+)*", text)
+    return [command for command in commands if f" ENV={environment}" not in command]
+
+
 def unknown(text: str) -> Iterator[str]:
     """A line for every command, variable, unit and page that a text names and that does not exist."""
     for target, typed in re.findall(r"\bmake ([a-z][a-z-]*)((?: [A-Z]+=[^\s;,]+)*)", text):

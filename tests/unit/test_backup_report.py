@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from commands import unknown
+from commands import foreign, unknown
 
 FILE = Path(__file__).parents[2] / "ansible/roles/backup/files/backup-report.py"
 OK = {"code": 0, "message": "ok"}
@@ -39,6 +39,7 @@ def info(*backups: dict, **status: object) -> dict:
 @pytest.fixture
 def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The program, just installed, on a host of its own."""
+    monkeypatch.setenv("PLATFORM_ENV", "production")
     program = tmp_path / "backup-report.py"
     program.write_bytes(FILE.read_bytes())
     spec = importlib.util.spec_from_file_location("backup_report", program)
@@ -66,6 +67,7 @@ def look(report: ModuleType, capsys: pytest.CaptureFixture[str]) -> Look:
         failed = report.main()
         lines = capsys.readouterr().out.splitlines()
         assert [missing for line in lines for missing in unknown(line)] == []
+        assert foreign("\n".join(lines), "production") == []
         return [line.removeprefix("PROBLEM: ") for line in lines if line.startswith("PROBLEM: ")], bool(failed)
 
     return look
@@ -85,11 +87,11 @@ def test_all_is_well(report: ModuleType, capsys: pytest.CaptureFixture[str]) -> 
         (info(backup(1, 3), backup(2, 3, error=True)), "repository 2: last backup 20261120-023000F (full) 3 hours"),
         (
             info(backup(1, 3), code=2, message="no valid backups"),
-            "repository 2: no valid backups; make backup TYPE=full",
+            "repository 2: no valid backups; make backup TYPE=full ENV=production",
         ),
         (
             info(backup(1, 3), code=1, message="missing stanza path"),
-            "repository 2: missing stanza path; mount its disk again, or make provision prepares it anew",
+            "repository 2: missing stanza path; mount its disk again, or make provision ENV=production prepares it",
         ),
         (
             info(backup(1, 3), code=99, message="[HostConnectError] unable to\n  connect"),
@@ -127,6 +129,18 @@ def test_what_hangs_is_wrong(tmp_path: Path, report: ModuleType, look: Look, mon
     assert look() == (["archive: psql has not answered for 1 s"], True)
 
 
+def test_what_hangs_is_waited_for_at_once(
+    tmp_path: Path, report: ModuleType, look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = {program: tmp_path / f"{program}.began" for program in ("pgbackrest", "psql")}
+    for program, other in zip(both, reversed(both), strict=True):
+        # It ends when the other one has begun.
+        wait = f"touch {both[program]}; until [ -e {both[other]} ]; do sleep 0.1; done; cat $0.said"
+        (tmp_path / program).write_text(f"#!/bin/sh\n{wait}\n")
+    monkeypatch.setattr(report, "PATIENCE_SECONDS", 60)
+    assert look() == ([], False)
+
+
 def drilled(path: Path, days: float, passed: bool) -> None:
     """Keeps how a drill ended so long ago."""
     then = time.time() - days * 24 * HOUR
@@ -141,7 +155,7 @@ def drilled(path: Path, days: float, passed: bool) -> None:
     [
         (15, True, None, False),
         (1, False, "failed: a page", False),  # it has told of itself
-        (17, True, "passed in 9 s; none for over 16 days: make restore-drill", True),
+        (17, True, "passed in 9 s; none for over 16 days: make restore-drill ENV=production", True),
     ],
     ids=["fine", "failed", "too old"],
 )
@@ -155,4 +169,4 @@ def test_the_last_drill(report: ModuleType, look: Look, days: float, passed: boo
 def test_a_drill_that_never_ran(report: ModuleType, look: Look) -> None:
     then = time.time() - 17 * 24 * HOUR
     os.utime(report.__file__, (then, then))
-    assert look() == (["drill: none yet; none for over 16 days: make restore-drill"], True)
+    assert look() == (["drill: none yet; none for over 16 days: make restore-drill ENV=production"], True)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -50,13 +51,18 @@ def play(root: Path, tmp_path: Path):
     return call
 
 
+def manifest(release: str, target: str) -> str:
+    """What a release wants registered."""
+    return json.dumps({"release": release, "owner": f"data-platform/{target}"})
+
+
 def deployed(root: Path, release: str, *targets: str, days: float) -> Path:
     """A release that was deployed to the targets so many days ago."""
     folder = root / "releases" / release
     folder.mkdir(exist_ok=True)
     at = time.time() - days * DAY
     for target in targets:
-        (folder / f".manifest-{target}.json").write_text(f"{release} for {target}")
+        (folder / f".manifest-{target}.json").write_text(manifest(release, target))
         os.utime(folder / f".manifest-{target}.json", (at, at))
     os.utime(folder, (at, at))
     return folder
@@ -71,6 +77,7 @@ def test_the_last_five_of_each_target_stay_and_what_is_needed(root: Path, play) 
     deployed(root, "used", "production", days=300)
     for number in range(2):
         deployed(root, f"staging{number}", days=400)
+    deployed(root, "ships", "dev", days=600)
     deployed(root, "incoming.left", days=1)
     deployed(root, "incoming.now", days=0)
     deployed(root, "works", "dev", days=500)
@@ -78,7 +85,7 @@ def test_the_last_five_of_each_target_stay_and_what_is_needed(root: Path, play) 
     command = [sys.executable, "-X", f"release={root}/releases/works/shop", "-c", "input()"]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as run:
         try:
-            code, said = play(ANSIBLE / "tasks/releases.yml")
+            code, said = play(ANSIBLE / "tasks/releases.yml", flows_release="ships")
         finally:
             run.kill()
     assert code == 0, said
@@ -89,6 +96,7 @@ def test_the_last_five_of_each_target_stay_and_what_is_needed(root: Path, play) 
         "used",
         "incoming.now",
         "works",
+        "ships",
     }
 
 
@@ -102,17 +110,20 @@ def test_a_target_goes_back_to_a_release_of_its_own(root: Path, play, tmp_path: 
         deployed(root, release, *targets, days=days)
     wanted = tmp_path / "wanted"
 
-    def back(**options: str) -> str:
-        code, said = play(ANSIBLE / "rollback.yml", flows_wanted=str(wanted), **options)
+    def back(target: str, release: str = "", registers: bool = True) -> str:
+        code, said = play(ANSIBLE / "rollback.yml", target, release, flows_wanted=str(wanted))
+        if code == 0 and registers:
+            code, said = play(ANSIBLE / "registered.yml", target, flows_manifest=str(wanted))
         return wanted.read_text() if code == 0 else said
 
-    assert back(target="production") == "r1 for production"
-    assert back(target="production") == "r2 for production", "twice is where it was"
-    assert back(target="dev") == "r3 for dev"
-    assert back(target="dev", release="r2") == "r2 for dev"
-    refused = back(target="production", release="r4")
+    assert back("production", registers=False) == manifest("r1", "production")
+    assert back("production") == manifest("r1", "production"), "what was not registered is not the latest"
+    assert back("production") == manifest("r2", "production"), "twice is where it was"
+    assert back("dev") == manifest("r3", "dev")
+    assert back("dev", release="r2") == manifest("r2", "dev")
+    refused = back("production", release="r4")
     assert "there is no release r4 on localhost. Kept are, the last deployed first: r2, r1. Say which" in refused
-    assert "there is no release before this one on localhost" in back(target="staging")
+    assert "there is no release before this one on localhost" in back("staging")
 
 
 def test_a_host_that_knows_no_user_who_deploys_is_refused(play, tmp_path: Path) -> None:
@@ -136,19 +147,41 @@ def test_who_may_not_install_packages_is_told_who_may(play) -> None:
     assert "`sudo apt-get install --no-install-recommends no-such-package`" in said
 
 
-def test_two_that_ship_at_once_do_not_mix(root: Path, play, tmp_path: Path) -> None:
+@pytest.fixture
+def ship(play, tmp_path: Path) -> Callable[[str, str], tuple[int, str]]:
+    """Ships a release for a target."""
+
     def ship(release: str, target: str) -> tuple[int, str]:
         code = tmp_path / f"code-{release}-{target}"
-        code.mkdir()
+        code.mkdir(exist_ok=True)
         for number in range(300):
             (code / f"{number}.py").write_text(release)
-        archive, manifest = tmp_path / f"{release}-{target}.tar", tmp_path / f"{release}-{target}.json"
+        archive, wanted = tmp_path / f"{release}-{target}.tar", tmp_path / f"{release}-{target}.json"
         with tarfile.open(archive, "w") as tar:
             tar.add(code, ".")
-        manifest.write_text(f"{release} for {target}")
-        given = {"flows_release": release, "flows_archive": str(archive), "flows_manifest": str(manifest)}
+        wanted.write_text(manifest(release, target))
+        given = {"flows_release": release, "flows_archive": str(archive), "flows_manifest": str(wanted)}
         return play(ANSIBLE / "tasks/ship.yml", target, **given)
 
+    return ship
+
+
+def test_what_is_shipped_and_not_registered_is_not_deployed(root: Path, play, ship, tmp_path: Path) -> None:
+    deployed(root, "r1", "lab", days=2)
+    deployed(root, "r2", "lab", days=1)
+    (root / "releases/r1/.manifest-lab.json").write_text(manifest("r1", "lab") + " ")
+    os.utime(root / "releases/r1/.manifest-lab.json", (0, 86400))
+    for release in ("r1", "r3"):
+        code, said = ship(release, "lab")
+        assert code == 0, said
+    code, said = play(ANSIBLE / "rollback.yml", release="nothing", flows_wanted=str(tmp_path / "wanted"))
+    assert "Kept are, the last deployed first: r2, r1. Say which" in said
+    play(ANSIBLE / "registered.yml", flows_manifest=str(tmp_path / "r3-lab.json"))
+    code, said = play(ANSIBLE / "rollback.yml", release="nothing", flows_wanted=str(tmp_path / "wanted"))
+    assert "Kept are, the last deployed first: r3, r2, r1. Say which" in said
+
+
+def test_two_that_ship_at_once_do_not_mix(root: Path, ship) -> None:
     with ThreadPoolExecutor() as together:
         done = list(together.map(ship, ("a", "b", "b"), ("lab", "dev", "lab")))
     assert [code for code, _ in done] == [0, 0, 0], done
@@ -156,5 +189,5 @@ def test_two_that_ship_at_once_do_not_mix(root: Path, play, tmp_path: Path) -> N
         folder = root / "releases" / release
         assert {each.read_text() for each in folder.glob("*.py")} == {release}
         manifests = sorted(folder.glob(".manifest-*"))
-        assert [each.read_text() for each in manifests] == [f"{release} for {target}" for target in targets]
+        assert [each.read_text() for each in manifests] == [manifest(release, target) for target in targets]
     assert len(list((root / "releases").iterdir())) == 2

@@ -1,14 +1,20 @@
 """What `make status` makes of what it saw."""
 
+import json
 import os
+import socket
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
-from status import hosts
+from status import hosts, server
 from status.report import NOW, Report, age, size
 
 UNITS = """\
@@ -40,6 +46,8 @@ SEEN = {
     "outdated": ["NEEDRESTART-VER: 3.11"],
     "outdated_late": False,
     "releases": ["c3", "b2", "a1"],
+    "tls_mode": "",
+    "own_key": False,
 }
 
 
@@ -61,7 +69,7 @@ def test_a_host_on_a_screen(report: Report, capsys: pytest.CaptureFixture[str]) 
 def test_each_thing_that_is_wrong_is_said_once(report: Report, capsys: pytest.CaptureFixture[str]) -> None:
     hosts.tell(report, "one", SEEN)
     hosts.tell(report, "two", None)
-    assert [wrong.split()[0] for wrong in report.wrong] == ["certbot.timer", "backup.service", "archive:", "two"]
+    assert [wrong.split()[0] for wrong in report.wrong] == ["certbot.timer", "backup.service", "one:", "two"]
     assert report.end() == 1
     assert "make logs UNIT=backup.service" in capsys.readouterr().out
 
@@ -114,6 +122,11 @@ def test_that_services_could_not_be_looked_at_is_due(report: Report) -> None:
     assert line.endswith("make provision LIMIT=one")
 
 
+def test_a_key_of_the_blocks_in_the_database_is_due(report: Report) -> None:
+    [line] = due(report, own_key=True)
+    assert line == "one keeps the key of the blocks beside them, in the database and its backups: docs/upgrading.md"
+
+
 def test_what_is_due_is_told_before_the_verdict_and_fails_nothing(
     report: Report, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -139,16 +152,88 @@ def test_sizes(number: str, text: str) -> None:
     assert size(number) == text
 
 
-def test_what_ansible_could_not_look_at_is_no_earlier_look(tmp_path: Path) -> None:
+def status(file: Path, *command: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """`python -m status`, of a server where nobody listens if the settings do not say otherwise."""
     nobody = {
         "URL": "http://127.0.0.1:9/api",
         "AUTH_STRING": "a:b",
         "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
     }
-    environment = os.environ | {f"PREFECT_API_{name}": value for name, value in nobody.items()}
-    command = [sys.executable, "-m", "status", tmp_path / "status.json"]
-    done = subprocess.run(
-        command, cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True, check=False
+    environment = os.environ | {f"PREFECT_API_{name}": value for name, value in (nobody | settings).items()}
+    return subprocess.run(
+        [sys.executable, "-m", "status", file, *command],
+        cwd=Path(__file__).parents[2],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
+
+
+def test_what_ansible_could_not_look_at_is_no_earlier_look(tmp_path: Path) -> None:
+    file = tmp_path / "status.json"
+    file.write_text(json.dumps({"of-before": SEEN}))
+    done = status(file, "false")
     assert (done.returncode, done.stderr) == (1, "")
-    assert "Ansible could not look at the hosts: make provision" in done.stdout
+    assert "Ansible could not look at the hosts: make plan-provision" in done.stdout
+    assert "of-before" not in done.stdout
+
+
+def test_hosts_come_before_the_platform(tmp_path: Path) -> None:
+    file = tmp_path / "status.json"
+    seen = json.dumps({"one": SEEN})
+    done = status(file, "sh", "-c", f"sleep 1; printf '%s' '{seen}' >{file}")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.index("\none\n") < done.stdout.index("\nPlatform\n") < done.stdout.index("! Server: ")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/api", "https://localhost:9/api"])
+def test_a_ca_that_is_gone_is_told_in_one_line(tmp_path: Path, url: str) -> None:
+    done = status(tmp_path / "status.json", "true", URL=url, SSL_CERT_FILE=str(tmp_path / "ca.pem"))
+    assert (done.returncode, done.stderr) == (1, "")
+    [line] = [line for line in done.stdout.splitlines() if line.startswith(f"  {tmp_path}/ca.pem")]
+    assert "cannot be read (No such file or directory): make provision TAGS=proxy" in line
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """A server that takes connections, and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/api"
+
+
+def test_what_hangs_is_waited_for_at_once(
+    tmp_path: Path, silent: str, monkeypatch: pytest.MonkeyPatch, report: Report
+) -> None:
+    monkeypatch.setattr(server, "SECONDS", 2)
+    monkeypatch.setattr(hosts, "SECONDS", 1)
+    started = time.monotonic()
+    looking = hosts.Looking(tmp_path / "status.json", ["sleep", "600"])
+    server.tell(report, silent, "a:b", "/etc/ssl/certs/ca-certificates.crt")
+    assert looking.seen() is None
+    assert time.monotonic() - started < 10
+    assert "does not answer as it should (timed out): make logs UNIT=prefect-server" in report.wrong[0]
+
+
+def test_all_questions_share_one_patience(monkeypatch: pytest.MonkeyPatch, report: Report) -> None:
+    """Each answer comes in time, and all of them together would take too long."""
+
+    class Slow(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            time.sleep(0.5)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"message": "OK"}')
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None:
+            """Keep quiet."""
+
+    monkeypatch.setattr(server, "SECONDS", 1.2)
+    with HTTPServer(("127.0.0.1", 0), Slow) as slow:
+        thread = threading.Thread(target=slow.serve_forever, daemon=True)
+        thread.start()
+        server.tell(report, f"http://127.0.0.1:{slow.server_port}/api", "a:b", "/etc/ssl/certs/ca-certificates.crt")
+        slow.shutdown()
+    assert "timed out" in report.wrong[-1]

@@ -119,6 +119,16 @@ def test_a_deployment_by_hand_packs_into_a_folder_of_its_own_and_leaves_nothing(
     assert not list((clone / ".cache/production").glob("packed*"))
 
 
+@pytest.mark.parametrize("goal", ["deploy-flows", "rollback"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_release_is_noted_as_deployed_only_after_it_was_registered(clone, goal, fails):
+    refuses = f"import sys; sys.exit('apply' in sys.argv and {fails})"
+    tools(clone, deploy=refuses, playbook='#!/bin/sh\necho "$@" >>played\n')
+    assert (make(clone, goal, "ENV=production").returncode != 0) is fails
+    played = (clone / "played").read_text()
+    assert ("ansible/registered.yml -e flows_manifest=" in played) is not fails
+
+
 def test_the_plan_is_for_branches_of_the_repository_itself():
     condition = WORKFLOWS["pull-request"]["jobs"]["plan"]["if"]
     assert "github.event.pull_request.head.repo.full_name == github.repository &&" in condition

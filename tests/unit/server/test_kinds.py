@@ -128,7 +128,8 @@ def test_a_block_without_a_value_is_refused_before_anything_is_registered(apply,
         [],
         [
             f"the notification '{shop}-ops' is declared in resources.yml and has no value in this environment: "
-            "add it to prefect_notifications of the inventory"
+            "add it to prefect_notifications of the inventory, "
+            "or take it out of resources.yml if no flow of yours needs it"
         ],
     )
     assert f"{shop}/daily" not in registered()

@@ -3,20 +3,24 @@
 
 A failed drill is shown, and has told of itself; one that has not run for too long is a failure. Run as postgres.
 MAX_AGE_HOURS says how old the last backup may be, DRILL_MAX_AGE_DAYS how old the last drill, PATIENCE_SECONDS how long
-a repository or the database may take to answer.
+a repository or the database may take to answer, PLATFORM_ENV which environment this is.
 """
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 MAX_AGE_HOURS = float(os.environ.get("MAX_AGE_HOURS", "48"))
 DRILL_MAX_AGE_DAYS = float(os.environ.get("DRILL_MAX_AGE_DAYS", "16"))
 PATIENCE_SECONDS = float(os.environ.get("PATIENCE_SECONDS", "120"))
+# At the end of each command for the control machine
+ENVIRONMENT = f" ENV={os.environ['PLATFORM_ENV']}" if "PLATFORM_ENV" in os.environ else ""
 DRILL = Path("/var/lib/pgbackrest-drill/last.json")
 ARCHIVER = """
 SELECT coalesce(extract(epoch FROM now() - last_archived_time)::bigint, -1),
@@ -64,10 +68,11 @@ def repositories() -> Iterator[str]:
             yield f"{PROBLEM}{name} cannot be used: {' '.join(status['message'].split())}"
             continue
         if status["code"] in UNPREPARED:
-            yield f"{PROBLEM}{name}: {status['message']}; mount its disk again, or make provision prepares it anew"
+            mended = f"mount its disk again, or make provision{ENVIRONMENT} prepares it anew"
+            yield f"{PROBLEM}{name}: {status['message']}; {mended}"
             continue
         if status["code"] or not backups:
-            yield f"{PROBLEM}{name}: {status['message']}; make backup TYPE=full"
+            yield f"{PROBLEM}{name}: {status['message']}; make backup TYPE=full{ENVIRONMENT}"
             continue
         last = backups[-1]
         seconds = now - last["timestamp"]["stop"]
@@ -98,24 +103,24 @@ def drill() -> tuple[str, bool]:
         bad, line, since = False, "none yet", Path(__file__)
     overdue = datetime.now(UTC).timestamp() - since.stat().st_mtime > DRILL_MAX_AGE_DAYS * 86400
     if overdue:
-        line += f"; none for over {DRILL_MAX_AGE_DAYS:.0f} days: make restore-drill"
+        line += f"; none for over {DRILL_MAX_AGE_DAYS:.0f} days: make restore-drill{ENVIRONMENT}"
     return f"{PROBLEM if bad or overdue else ''}drill: {line}", overdue
 
 
-def looked_at() -> Iterator[str]:
-    """Repositories and archive. What cannot be looked at is a problem like the others."""
-    for part in (repositories, archive):
-        try:
-            yield from part()
-        except subprocess.CalledProcessError as error:
-            yield f"{PROBLEM}{part.__name__}: {' '.join((error.stderr or error.stdout).split())}"
-        except subprocess.TimeoutExpired as error:
-            yield f"{PROBLEM}{part.__name__}: {error.cmd[0]} has not answered for {PATIENCE_SECONDS:.0f} s"
+def look(part: Callable[[], Iterator[str]]) -> list[str]:
+    """What a part tells. What cannot be looked at is a problem like the others."""
+    try:
+        return list(part())
+    except subprocess.CalledProcessError as error:
+        return [f"{PROBLEM}{part.__name__}: {' '.join((error.stderr or error.stdout).split())}"]
+    except subprocess.TimeoutExpired as error:
+        return [f"{PROBLEM}{part.__name__}: {error.cmd[0]} has not answered for {PATIENCE_SECONDS:.0f} s"]
 
 
 def main() -> bool:
     """Tell. Returns whether something is wrong that has not told of itself."""
-    lines = list(looked_at())
+    with ThreadPoolExecutor() as together:  # both may hang, and somebody may be waiting
+        lines = list(chain.from_iterable(together.map(look, (repositories, archive))))
     drilled, overdue = drill()
     print(*lines, drilled, sep="\n")
     return overdue or any(line.startswith(PROBLEM) for line in lines)

@@ -18,6 +18,8 @@ FOLDER = Path(os.environ["STATE_DIRECTORY"])
 DATA = FOLDER / "data"
 LOG, LAST = FOLDER / "log", FOLDER / "last.json"
 LIVE = Path("/var/run/postgresql")
+# At the end of each command for the control machine
+ENVIRONMENT = f" ENV={os.environ['PLATFORM_ENV']}" if "PLATFORM_ENV" in os.environ else ""
 # A change goes to the archive within minutes, more of them in a segment.
 MOST_BEHIND = 3600
 # A week of changes is read in less.
@@ -127,7 +129,7 @@ def check(started: int, backup: int) -> str:
 def drill_one(number: int, backups: list[dict]) -> str:
     """Try one repository. Returns what was found."""
     if not backups:
-        raise Failed("no backup can be seen: make status")
+        raise Failed(f"no backup can be seen: make status{ENVIRONMENT}")
     started = int(time.time())
     restore(number, backups[-1]["info"]["size"])
     return f"{backups[-1]['label']} has {check(started, backups[-1]['timestamp']['stop'])}"
