@@ -163,11 +163,13 @@ def _check_names(
 def _check_pool(document: Document, declared: Declaration, resources: Resources, inventory: Inventory | None) -> None:
     where = (*declared.location, "work_pool")
     where = (*where, "name") if document.has((*where, "name")) else where
-    pools = resources.names(WorkPools.title) | set(inventory.work_pools if inventory else ())
+    if not inventory:  # which knows what hosts serve: `take` holds the release against it
+        return
+    pools = resources.names(WorkPools.title) | set(inventory.work_pools)
     if declared.pool not in pools:
         known = f"the pools are {', '.join(sorted(pools))}" if pools else f"add it to work_pools in {FILE}"
         document.refuse(where, f"there is no pool {declared.pool!r}: {known}")
-    elif inventory and declared.pool not in inventory.work_pools:
+    elif declared.pool not in inventory.work_pools:
         served = ", ".join(sorted(inventory.work_pools)) or "none"
         document.refuse(where, f"no worker of this environment serves the pool {declared.pool!r}: served are {served}")
 
@@ -188,9 +190,8 @@ def _check_target(
         return
     at: Location = ("targets", targets.name or "")
     flows = {each.flow.name: each.flow for each in deployments}
-    pools = set(inventory.work_pools) if inventory else resources.names(WorkPools.title)
-    if target.work_pool and target.work_pool not in pools:
-        reason = f"there is no pool {target.work_pool!r}: the pools are {', '.join(sorted(pools))}"
+    if inventory and target.work_pool and target.work_pool not in inventory.work_pools:
+        reason = f"there is no pool {target.work_pool!r}: the pools are {', '.join(sorted(inventory.work_pools))}"
         targets.document.refuse((*at, "work_pool"), reason)
     for name, given in target.parameters.items():
         where = (*at, "parameters", name)
