@@ -192,6 +192,12 @@ def test_both_are_provisioned_and_well(platform: Platform) -> None:
     assert f"prefect-worker@{OWN}.service" in status
 
 
+def test_a_host_of_workers_lets_in_ssh_alone(host: Host, second: Callable[[], Host]) -> None:
+    [address, *_] = second().check_output("hostname --all-ip-addresses").split()
+    dropped = {port: host.run(f"timeout 2 bash -c '</dev/tcp/{address}/{port}'").rc for port in (22, 80, 443)}
+    assert dropped == {22: 0, 80: 124, 443: 124}
+
+
 def test_runs_are_spread_over_both(client: SyncPrefectClient, platform: Platform, start, ended) -> None:
     runs: list[UUID] = []
 
