@@ -32,6 +32,7 @@ ISSUED = {"__proxy_renewal": {"content": base64.b64encode(b"version = 4.0.0\n").
 GIVEN = {
     "platform_root": str(ROOT),
     "platform_url": f"https://{DOMAIN}",
+    "platform_notifications": {},
     "ipv6_addresses": [],
     "proxy_domain": DOMAIN,
     "proxy_upstream": [f"127.0.0.1:{UPSTREAM_PORTS[0]}"],

@@ -69,9 +69,16 @@ def play(tmp_path: Path) -> Play:
     return play
 
 
-@pytest.mark.parametrize("name", ["prefect_notifications", "prefect_flow_secrets"])
-def test_a_map_that_is_missing_in_the_vault(play: Play, name: str) -> None:
-    [line] = play("base", groups={}, **{name: "{{ vault_missing }}"})
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"prefect_notifications": "{{ vault_missing }}"},
+        {"prefect_flow_secrets": "{{ vault_missing }}"},
+        {"prefect_flow_secrets": {"key": {"inner": "{{ vault_missing }}"}}},
+    ],
+)
+def test_what_is_missing_in_the_vault(play: Play, variables: dict) -> None:
+    [line] = play("base", groups={}, **variables)
     assert "'vault_missing' is undefined" in line
     assert "set it in" in line
 
