@@ -18,6 +18,9 @@ from deployer.project import Project
 ARCHIVE, MANIFEST = "flows.tar", "manifest.json"
 # Files of settings that are no settings yet
 EXAMPLES = (".env.example", ".env.sample", ".env.template")
+# Keys by their names; those in text are known by their first line, whatever the file is called
+KEYS = (".key", ".p12", ".pfx")
+PRIVATE_KEY = re.compile(rb"^-----BEGIN [A-Z ]*PRIVATE KEY-----", re.MULTILINE)
 
 
 def check_files(flows: Path) -> list[Problem]:
@@ -35,10 +38,6 @@ def check_files(flows: Path) -> list[Problem]:
 
 
 def _wrong(file: Path) -> str | None:
-    if file.name.startswith(".env") and file.name not in EXAMPLES:
-        return "holds secrets, and would be on every worker: move them into the vault, and name the file in .gitignore"
-    if file.name in ("vault.yml", "vault.yaml") and not file.read_bytes().startswith(b"$ANSIBLE_VAULT"):
-        return "is a vault in plain text: ansible-vault encrypt it, and move it out of flows/"
     if any(sign in file.name for sign in "\n\r"):
         return "has a line break in its name: rename it"
     if file.is_symlink():
@@ -47,7 +46,20 @@ def _wrong(file: Path) -> str | None:
         return (
             "is a repository of its own, which a release leaves out: copy its files, or install it by requirements.in"
         )
+    if file.name == ".vault-password" or (file.name.startswith(".env") and file.name not in EXAMPLES):
+        return "holds secrets, and would be on every worker: move them into the vault, and name the file in .gitignore"
+    if file.name in ("vault.yml", "vault.yaml") and not file.read_bytes().startswith(b"$ANSIBLE_VAULT"):
+        return "is a vault in plain text: ansible-vault encrypt it, and move it out of flows/"
+    if file.suffix in KEYS or _holds_key(file):
+        return "holds a private key, and would be on every worker: move it into the vault, and the file out of flows/"
     return None
+
+
+def _holds_key(file: Path) -> bool:
+    """A text about keys does not begin with one; a certificate may stand before its key."""
+    find = PRIVATE_KEY.search if file.suffix == ".pem" else PRIVATE_KEY.match
+    with file.open("rb") as content:
+        return find(content.read(1 << 20)) is not None
 
 
 def release_id(flows: Path, allow_dirty: bool) -> str:

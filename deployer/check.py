@@ -220,10 +220,12 @@ def _check_names(
 def _check_pool(document: Document, declared: Declaration, resources: Resources, inventory: Inventory | None) -> None:
     where = (*declared.location, "work_pool")
     where = (*where, "name") if document.has((*where, "name")) else where
-    pools = resources.names(WorkPools.title) | set(inventory.work_pools if inventory else ())
+    if not inventory:  # which knows what hosts serve: `take` holds the release against it
+        return
+    pools = resources.names(WorkPools.title) | set(inventory.work_pools)
     if declared.pool not in pools:
         document.refuse(where, _no_pool(declared.pool, pools))
-    elif inventory and declared.pool not in inventory.work_pools:
+    elif declared.pool not in inventory.work_pools:
         document.refuse(where, _not_served(declared.pool, inventory.work_pools))
 
 
@@ -286,9 +288,8 @@ def _check_target(
         return
     at: Location = ("targets", targets.name or "")
     flows = {each.flow.name: each.flow for each in deployments}
-    pools = set(inventory.work_pools) if inventory else resources.names(WorkPools.title)
-    if target.work_pool and target.work_pool not in pools:
-        reason = (_not_served if inventory else _no_pool)(target.work_pool, pools)
+    if inventory and target.work_pool and target.work_pool not in inventory.work_pools:
+        reason = _not_served(target.work_pool, inventory.work_pools)
         targets.document.refuse((*at, "work_pool"), reason)
     for name, given in target.parameters.items():
         where = (*at, "parameters", name)

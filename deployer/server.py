@@ -12,6 +12,8 @@ from prefect.settings import get_current_settings
 from deployer.commands import make_command
 from deployer.errors import DeployError, one_line
 
+_CORRECT_CA = "name its CA in prefect_api_ca of the inventory (without make: in PREFECT_API_SSL_CERT_FILE)"
+
 
 def require_url() -> str:
     """The address of the server's API, without credentials."""
@@ -64,7 +66,8 @@ async def connect() -> AsyncIterator[PrefectClient]:
         client = get_client(httpx_settings={"event_hooks": {"response": [held_back]}})
     except OSError as error:
         path = get_current_settings().api.ssl_cert_file
-        raise DeployError(f"PREFECT_API_SSL_CERT_FILE {path} cannot be read: {error.strerror or error}") from None
+        reason = error.strerror or error
+        raise DeployError(f"the CA {path} of {url} cannot be read ({reason}): {_CORRECT_CA}") from None
     try:
         async with client:
             await _log_in(client, url)
@@ -80,9 +83,7 @@ def failure(error: httpx.HTTPError) -> DeployError:
     if isinstance(error, httpx.HTTPStatusError):
         return DeployError(_status(error.response, url))
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return DeployError(
-            f"the certificate of {url} is not trusted: set PREFECT_API_SSL_CERT_FILE to its CA's certificate"
-        )
+        return DeployError(f"the certificate of {url} is not trusted: {_CORRECT_CA}")
     return DeployError(f"{url} cannot be reached: {one_line(error) or type(error).__name__}")
 
 

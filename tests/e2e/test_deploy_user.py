@@ -1,10 +1,14 @@
 """The user who deploys: flows get to the server by a key that opens nothing else, and by an administrator as before."""
 
+import hashlib
+import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CalledProcessError
+from zipfile import ZipFile
 
 import pytest
 import testinfra
@@ -107,6 +111,70 @@ def test_a_package_that_is_missing_is_for_an_administrator(inventory: str, proje
     said = refused.value.stdout + refused.value.stderr
     assert f"lacks {package} of apt.txt" in said
     assert f"`sudo apt-get install --no-install-recommends {package}`" in said
+
+
+def bring_wheel(project: Path) -> None:
+    """A package that no index has, and whose lock names no place."""
+    (project / "wheels").mkdir()
+    wheel = project / "wheels/brought_along-1.0-py3-none-any.whl"
+    info = "brought_along-1.0.dist-info"
+    with ZipFile(wheel, "w") as archive:
+        archive.writestr("brought_along.py", "")
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: brought-along\nVersion: 1.0\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    with (project / "requirements.txt").open("a") as lock:
+        lock.write(f"brought-along==1.0 \\\n    --hash=sha256:{digest}\n")
+
+
+def test_a_project_brings_a_wheel_that_no_index_has(
+    project: Path, host: Host, start: Callable[..., FlowRun], finish: Callable[[FlowRun], FlowRun]
+) -> None:
+    before = {name: (project / name).read_bytes() for name in ("requirements.txt", "flow.py")}
+    bring_wheel(project)
+    change(project, "import brought_along  # noqa")
+    try:
+        make("deploy-flows")
+        assert finish(start(DEPLOYMENT)).state.is_completed()
+    finally:
+        shutil.rmtree(project / "wheels")
+        for name, content in before.items():
+            (project / name).write_bytes(content)
+    assert host.check_output(f"find {ENVIRONMENTS} -name brought_along.py")
+
+
+@pytest.fixture
+def provision(tmp_path: Path) -> Iterator[Callable[..., None]]:
+    """Let these public keys in, and at the end those of the lab."""
+
+    def provision(*keys: str) -> None:
+        variables = tmp_path / "keys.json"
+        variables.write_text(json.dumps({"prefect_worker_deploy_keys": keys}))
+        make("provision", "TAGS=prefect_worker", f"ARGS=-e @{variables}")
+
+    yield provision
+    make("provision", "TAGS=prefect_worker")
+
+
+def opens(key: Path) -> bool:
+    """Whether a key alone signs in, over a connection of its own."""
+    known = Path(os.environ["LAB_DIR"], "ssh/known_hosts")
+    options = ["BatchMode=yes", "IdentitiesOnly=yes", "ControlPath=none", f"UserKnownHostsFile={known}"]
+    port = str(2222 + int(os.environ["LAB_PORT_OFFSET"]))
+    command = ["ssh", "-i", key, "-p", port, *(part for option in options for part in ("-o", option))]
+    return subprocess.run([*command, f"{USER}@127.0.0.1", "true"], capture_output=True, check=False).returncode == 0
+
+
+def test_a_new_key_takes_the_place_of_the_old(provision: Callable[..., None], tmp_path: Path) -> None:
+    old, new = Path(os.environ["LAB_DIR"], "ssh/id_ed25519"), tmp_path / "new"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", new], check=True)
+    public = [Path(f"{key}.pub").read_text().strip() for key in (old, new)]
+    assert (opens(old), opens(new)) == (True, False)
+    provision(*public)
+    assert (opens(old), opens(new)) == (True, True)
+    provision(public[1])
+    assert (opens(old), opens(new)) == (False, True)
 
 
 def test_the_key_opens_nothing_else(shell: Host) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prefect import flow, get_run_logger, task
 from prefect.concurrency.sync import concurrency
+from prefect.futures import wait
 from prefect.runtime import flow_run, task_run
 
 # A limit that flows ask for by name, and one of task runs with a tag
@@ -57,10 +58,25 @@ def count(number: int, seconds: float) -> None:
     get_run_logger().info("count %s", number)
 
 
+@task(tags=[TAG])
+def keep(seconds: float, sign: str | None = None) -> None:
+    """Holds a slot of the tag for so many seconds, from the sign on if there is to be one."""
+    while sign and not Path(sign).exists():
+        time.sleep(0.2)
+    time.sleep(seconds)
+
+
+@flow(name="pulse tagged")
+def tagged(seconds: float) -> None:
+    """Holds a slot of the tag, and one of its deployment."""
+    keep(seconds)
+
+
 @flow(name="pulse counted", retries=1, retry_delay_seconds=1)
 def counted(tasks: int, seconds: float, holds: bool = False, fails: bool = False) -> None:
-    """From the sign on, takes so many seconds for its tasks, or for a first try that fails."""
+    """From the sign on, takes so many seconds for its tasks, or for a first try that fails; may hold slots."""
     with concurrency(LIMIT, lease_duration=300, strict=True) if holds else nullcontext():
+        kept = [keep.submit(seconds, SIGN)] if holds else []
         while not Path(SIGN).exists():
             time.sleep(0.2)
         if fails and flow_run.run_count == 1:
@@ -68,3 +84,4 @@ def counted(tasks: int, seconds: float, holds: bool = False, fails: bool = False
             raise RuntimeError("the first try of a run")
         for number in range(tasks):
             count(number, 0 if fails else seconds / tasks)
+        wait(kept)

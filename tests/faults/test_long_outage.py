@@ -18,7 +18,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFi
 from prefect.client.schemas.objects import Log, TaskRun
 from prefect.client.schemas.sorting import LogSort, TaskRunSort
 from prefect.states import Scheduled
-from pulse import SIGN
+from pulse import LIMIT, SIGN, TAG
 from testinfra.host import Host
 from waiting import until
 
@@ -48,6 +48,7 @@ class Counted:
     id: UUID
     tasks: int
     tries: int = 1
+    holds: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def start(load: Load, client: SyncPrefectClient) -> Callable[..., Counted]:
             state=Scheduled(scheduled_time=when),
             tags=["faults"],
         )
-        return Counted(run.id, tasks, 2 if fails else 1)
+        return Counted(run.id, tasks, 2 if fails else 1, holds)
 
     return start
 
@@ -116,9 +117,11 @@ def under_way(load: Load, start: Callable[..., Counted], full_pool: Callable[[in
     ending = [start(4, OUTAGE * share) for share in (0.1, 0.3, 0.5, 0.7, 0.9)]
     going = [start(4, LONGER) for _ in range(4)]
     failing = [start(4, OUTAGE * share, fails=True) for share in (0.2, 0.5, 0.8)]
-    # One has the slot of `concurrency()`, the next is in line for it, and the last for its deployment.
+    # One has the slots of `concurrency()` and of a tag, the next is in line for them, and the last for its deployment.
     holding = start(4, LONGER, holds=True)
     began(load, holding.id)
+    named = (LIMIT, f"tag:{TAG}")
+    until(lambda: all(load.taken()[name] for name in named), within=60, what="a run holds a slot of each kind")
     in_line = start(4, 5, holds=True)
     running = [wide, *ending, *going, *failing, holding, in_line]
     for run in running:
@@ -185,7 +188,7 @@ def missing(client: SyncPrefectClient, run: Counted) -> list[str]:
     logs = Counter(log.message for log in said)
     counted = {f"count {number}": logs[f"count {number}"] for number in range(run.tasks)}
     lost = [f"{message}: {times} times" for message, times in counted.items() if times != 1]
-    if tasks != Counter({"Completed": run.tasks}):
+    if tasks != Counter({"Completed": run.tasks + run.holds}):
         lost.append(f"task runs: {dict(tasks)}")
     if not any(log.task_run_id is None and log.message.startswith("Finished in state Completed") for log in said):
         lost.append("its last line")

@@ -17,6 +17,7 @@ from lab import sent
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_SSL_CERT_FILE, temporary_settings
+from pulse import TAG
 from restoring import failed, make
 from testinfra.host import Host
 from waiting import until
@@ -141,12 +142,13 @@ def start(client: SyncPrefectClient, host: Host, second: Callable[[], Host]) -> 
     second()
     command = client.read_deployment_by_name("db_dump/shop-postgres").job_variables["command"]
 
-    def start(pool: str, flow: str = "pulse", **parameters: float) -> UUID:
+    def start(pool: str, flow: str = "pulse", limit: int | None = None, **parameters: float) -> UUID:
         deployment = client.create_deployment(
             client.create_flow_from_name(f"faults-{flow}"),
             pool,
             entrypoint=f"pulse.py:{flow}",
             work_pool_name=pool,
+            concurrency_limit=limit,
             job_variables={"command": command},
             pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": FOLDER}}],
         )
@@ -171,6 +173,13 @@ def running(client: SyncPrefectClient, run: UUID) -> None:
     until(lambda: client.read_flow_run(run).state.is_running(), within=120, what="the run has begun")
 
 
+def taken(client: SyncPrefectClient, run: UUID) -> tuple[int, int]:
+    """The slots that are taken of the tag's limit, and of that of a run's deployment."""
+    deployment = client.read_deployment(client.read_flow_run(run).deployment_id)
+    of_tag = client.read_global_concurrency_limit_by_name(f"tag:{TAG}")
+    return of_tag.active_slots, deployment.global_concurrency_limit.active_slots
+
+
 def worker(run: FlowRun) -> str:
     """The worker that took it."""
     return run.labels["prefect.worker.name"]
@@ -192,6 +201,12 @@ def test_a_server_that_is_held_back_is_told_where_it_is_provisioned(platform: Pl
     assert "The disk is changed.): make maintenance OFF=1 ENV=lab" in said
 
 
+def test_a_host_of_workers_lets_in_ssh_alone(host: Host, second: Callable[[], Host]) -> None:
+    [address, *_] = second().check_output("hostname --all-ip-addresses").split()
+    dropped = {port: host.run(f"timeout 2 bash -c '</dev/tcp/{address}/{port}'").rc for port in (22, 80, 443)}
+    assert dropped == {22: 0, 80: 124, 443: 124}
+
+
 def test_runs_are_spread_over_both(client: SyncPrefectClient, platform: Platform, start, ended) -> None:
     runs: list[UUID] = []
 
@@ -209,15 +224,19 @@ def test_its_own_pool_is_served_by_the_second_alone(platform: Platform, start, e
 
 
 def test_a_cut_of_the_network_is_no_death(client: SyncPrefectClient, start, ended, second) -> None:
-    run = start(OWN, seconds=CUT_SECONDS + 20)
+    client.create_concurrency_limit(TAG, 1)
+    run = start(OWN, "tagged", limit=1, seconds=CUT_SECONDS + 20)
     running(client, run)
+    until(lambda: all(taken(client, run)), within=60, what="the run holds a slot of its tag and of its deployment")
     host = second()
     host.run_expect([0], f"nft '{CUT}'")
     try:
         time.sleep(CUT_SECONDS)  # the fault is this silence: no condition ends it sooner
+        assert all(taken(client, run)), "the lease of the tag, of 60 seconds, is over"
     finally:
         host.check_output("nft delete table inet faults")
     assert ended(run).state_name == "Completed"
+    assert not any(taken(client, run))
     assert "Crashed" not in {state.name for state in client.read_flow_run_states(run)}
     assert ended(run).run_count == 1
 

@@ -27,6 +27,21 @@ LOCKED_IN = [
 EXPOSED_MOST = 2.0
 # Each starts as root and hands its work to another user, which takes rights that count.
 MORE_EXPOSED = {"nginx": 2.6, "postgresql@*": 2.6}
+# What anybody outside, or a flow, could otherwise take all of
+RATE = {"LogRateLimitIntervalUSec": "30s"}
+BOUNDS = {
+    "nginx": RATE | {"LogRateLimitBurst": "1000", "LimitNOFILE": "65536"},
+    "prefect-server": RATE
+    | {
+        "LogRateLimitBurst": "20000",
+        "LimitNOFILE": "65536",
+        "TasksMax": "1024",
+        "LimitCORE": "0",
+        "MemorySwapMax": "0",
+    },
+    "prefect-worker@default": RATE
+    | {"LogRateLimitBurst": "50000", "TasksMax": "4096", "LimitCORE": "0", "MemorySwapMax": "0"},
+}
 RUNS_UNPRIVILEGED = ["prefect-server", "prefect-worker@default"]
 
 
@@ -79,6 +94,30 @@ def test_a_process_can_never_gain_rights(host: Host, unit: str) -> None:
     assert status["NoNewPrivs"] == "1"
     assert status["Seccomp"] == "2"
     assert {int(status[set_], 16) for set_ in ("CapEff", "CapPrm", "CapBnd", "CapAmb")} == {0}
+
+
+@pytest.mark.parametrize("unit", BOUNDS)
+def test_a_unit_has_its_bounds(host: Host, unit: str) -> None:
+    shown = host.check_output("systemctl show --property %s %s", ",".join(BOUNDS[unit]), unit)
+    assert dict(line.split("=", 1) for line in shown.splitlines()) == BOUNDS[unit]
+
+
+def test_the_journal_bounds_every_other_unit(host: Host) -> None:
+    settings = host.check_output("systemd-analyze cat-config systemd/journald.conf").splitlines()
+    assert [line for line in settings if line.startswith("RateLimit")] == [
+        "RateLimitIntervalSec=30s",
+        "RateLimitBurst=10000",
+    ]
+
+
+def test_nginx_has_the_connections_that_its_limits_promise(host: Host) -> None:
+    settings = [line.strip() for line in host.check_output("nginx -T 2>/dev/null").splitlines()]
+    assert [line for line in settings if line.startswith("worker_connections")] == ["worker_connections 4096;"]
+    for pid in host.check_output("pgrep --exact nginx").split():
+        [files] = [
+            line for line in host.file(f"/proc/{pid}/limits").content_string.splitlines() if "open files" in line
+        ]
+        assert files.split()[3] == "65536"
 
 
 def test_the_server_cannot_take_all_memory(host: Host) -> None:

@@ -1,6 +1,6 @@
 """Who may do what on the host, found out by trying."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from testinfra.backend.base import CommandResult
@@ -101,9 +101,24 @@ def test_a_flow_shares_no_locks(in_worker: Inside) -> None:
     assert in_worker("touch /run/lock/written").rc != 0
 
 
-def test_a_flow_gets_no_credentials_of_the_machine(host: Host) -> None:
-    denied = host.check_output("systemctl show --property IPAddressDeny --value prefect-worker@default")
+@pytest.fixture
+def metadata(host: Host) -> Iterator[str]:
+    """The address at which a cloud hands out the credentials of a machine's role; nginx listens there too."""
+    address = "169.254.169.254"
+    host.check_output("ip address add %s/32 dev lo", address)
+    yield address
+    host.check_output("ip address del %s/32 dev lo", address)
+
+
+@pytest.mark.parametrize("unit", ["prefect-worker@default", "prefect-server"])
+def test_neither_server_nor_flow_gets_credentials_of_the_machine(host: Host, metadata: str, unit: str) -> None:
+    denied = host.check_output("systemctl show --property IPAddressDeny --value %s", unit)
     assert set(denied.split()) == {"169.254.169.254/32", "fd00:ec2::254/128"}
+    probe = f'timeout 5 bash -c "</dev/tcp/{metadata}/80"'
+    host.check_output(f"systemd-run --quiet --wait --collect bash -c '{probe}'")
+    # The unit's own setting, on a unit that fails, and is told of, only if it gets through
+    deny = f"--property 'IPAddressDeny={denied}'"
+    host.check_output(f"systemd-run --quiet --wait --collect {deny} bash -c '! {probe}'")
 
 
 def test_nobody_enters_the_database_over_tcp(host: Host) -> None:

@@ -35,6 +35,7 @@ GIVEN = {
     "platform_root": str(ROOT),
     "platform_url": f"https://{DOMAIN}",
     "platform_env": "production",
+    "platform_notifications": {},
     "ipv6_addresses": [],
     "proxy_domain": DOMAIN,
     "proxy_upstream": [f"127.0.0.1:{UPSTREAM_PORTS[0]}"],

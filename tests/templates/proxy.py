@@ -188,9 +188,12 @@ class Proxy:
                 closed.pop(0)
         assert not closed, f"nginx did not open {closed} within 60 s"
 
-    def connect(self, *, tls: bool, name: str = DOMAIN, port: int | None = None) -> socket.socket:
+    def connect(
+        self, *, tls: bool, name: str = DOMAIN, port: int | None = None, source: str = "127.0.0.1"
+    ) -> socket.socket:
         """A connection, over TLS one that trusts the throw-away certificate only."""
-        plain = socket.create_connection(("127.0.0.1", self.ports[str(port or (443 if tls else 80))]), timeout=60)
+        address = ("127.0.0.1", self.ports[str(port or (443 if tls else 80))])
+        plain = socket.create_connection(address, timeout=60, source_address=(source, 0))
         if not tls:
             return plain
         return ssl.create_default_context(cafile=self.certificate).wrap_socket(plain, server_hostname=name)
@@ -203,12 +206,13 @@ class Proxy:
         *,
         tls: bool = True,
         port: int | None = None,
+        source: str = "127.0.0.1",
         **headers: str,
     ) -> Answer:
         """One request, by default with the right login. Underscores in the names of headers are hyphens."""
         headers = {"Authorization": "Basic " + base64.b64encode(LOGIN.encode()).decode()} | headers
         connection = http.client.HTTPConnection(DOMAIN)
-        connection.sock = self.connect(tls=tls, port=port)
+        connection.sock = self.connect(tls=tls, port=port, source=source)
         with contextlib.closing(connection):
             connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
             answer = connection.getresponse()

@@ -7,6 +7,7 @@ import http.client
 import json
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 import time
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.routing import APIWebSocketRoute
-from given import DOMAIN, LOCAL_PORT, LOGIN, PREVIOUS_LOGIN, VARIANTS
+from given import DOMAIN, LOCAL_PORT, LOGIN, PREVIOUS_LOGIN, UPSTREAM_PORTS, VARIANTS
 from prefect.server.api.server import API_ROUTERS
 from proxy import AWAY, LISTENING, Proxy, upstream
 from waiting import until
@@ -257,6 +258,48 @@ def test_what_the_server_answers_itself_is_left_as_it_is(start: Callable[[str], 
     assert b"headers" in answer.body
 
 
+def late(rendered: dict, folder: Path, upstream: socket.socket) -> Proxy:
+    """A proxy that waits for an upstream for a second, rather than 5 and 60."""
+    texts = dict(rendered["letsencrypt"])
+    impatient = "proxy_connect_timeout 1s; proxy_read_timeout 1s;"
+    site = texts["nginx/prefect.conf"].replace("proxy_connect_timeout 5s;", impatient)
+    assert impatient in site
+    texts["nginx/prefect.conf"] = site.replace(f":{UPSTREAM_PORTS[0]};", f":{upstream.getsockname()[1]};")
+    return Proxy.of(folder, texts)
+
+
+@pytest.fixture
+def silent() -> Iterator[socket.socket]:
+    """A server that takes connections and answers none, like one that hangs."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+@pytest.fixture
+def unreachable(silent: socket.socket) -> Iterator[socket.socket]:
+    """The same with a queue that is full, so that no answer comes even to a connection, as from a host that is off."""
+    silent.listen(0)
+    with socket.create_connection(silent.getsockname()):
+        yield silent
+
+
+@pytest.mark.parametrize("door", [{}, LOCAL], ids=["public", "local"])
+def test_a_server_that_takes_no_connection_is_away(rendered: dict, tmp_path: Path, unreachable, door: dict) -> None:
+    with late(rendered, tmp_path, unreachable).run() as proxy:
+        answer = proxy.ask("/api/flow_runs/", "POST", b"{}", **door)
+    assert (answer.status, answer.headers["Prefect-Maintenance"]) == (503, "true")
+    assert json.loads(answer.body)["detail"].startswith("Prefect is away")
+
+
+@pytest.mark.parametrize("door", [{}, LOCAL], ids=["public", "local"])
+def test_what_the_server_may_have_done_is_not_tried_without_end(
+    rendered: dict, tmp_path: Path, silent: socket.socket, door: dict
+) -> None:
+    with late(rendered, tmp_path, silent).run() as proxy:
+        answer = proxy.ask("/api/flow_runs/", "POST", b"{}", **door)
+    assert (answer.status, answer.headers["Prefect-Maintenance"]) == (504, None)
+
+
 def test_browsers_get_a_page_that_comes_back_by_itself(start: Callable[[str], Proxy]) -> None:
     answer = start("away").ask("/dashboard", Accept="text/html,application/xhtml+xml")
     assert answer.status == 503
@@ -319,6 +362,31 @@ def test_sockets_of_one_address_are_limited(start: Callable[[str], Proxy]) -> No
         assert answers == [b"101"] * 3 + [b"429"] * 2
 
 
+def handshake(proxy: Proxy, **headers: str) -> int:
+    """How the handshake of a socket is answered, which ends at once."""
+    with proxy.connect(tls=True) as connection, connection.makefile("rwb") as stream:
+        asked = {"Host": DOMAIN, "Upgrade": "websocket", "Connection": "Upgrade"} | headers
+        lines = ["GET /api/events/out HTTP/1.1", *(f"{name}: {value}" for name, value in asked.items())]
+        stream.write("\r\n".join([*lines, "", "bye\n"]).encode())
+        stream.flush()
+        status = int(stream.readline().split()[1])
+        stream.read()
+        return status
+
+
+def test_guessing_by_sockets_is_slowed_down_and_the_right_login_is_not(start: Callable[[str], Proxy]) -> None:
+    proxy = start("few-sockets")
+    right = {"Authorization": f"Basic {base64.b64encode(LOGIN.encode()).decode()}"}
+    log = proxy.folder / "var/log/nginx/error.log"
+    before = log.read_text().count("prefect_handshakes") if log.exists() else 0
+    assert 429 in {handshake(proxy) for _ in range(30)}
+    until(lambda: log.read_text().count("prefect_handshakes") > before, within=10, what="the limit is logged")
+    counted = log.read_text().count("prefect_handshakes")
+    for _ in range(30):
+        until(lambda: handshake(proxy, **right) == 101, within=10, what="a socket is free")
+    assert log.read_text().count("prefect_handshakes") == counted
+
+
 def test_a_large_batch_of_logs_is_taken(proxy: Proxy) -> None:
     assert proxy.ask("/api/logs/", "POST", b"x" * 5_000_000).status == 200
 
@@ -340,4 +408,8 @@ def test_the_access_log_names_what_was_asked_for_while_the_server_is_away(start:
 
 def test_the_status_page_is_there_for_this_machine(proxy: Proxy) -> None:
     assert b"Active connections" in proxy.ask("/nginx_status", tls=False, Host="127.0.0.1").body
-    assert re.search(r"/nginx_status {[^}]*allow 127.0.0.1;[^}]*deny all;", (proxy.folder / "site.conf").read_text())
+
+
+def test_the_status_page_gives_no_answer_to_others(proxy: Proxy) -> None:
+    with pytest.raises(http.client.RemoteDisconnected):
+        proxy.ask("/nginx_status", tls=False, Host="127.0.0.1", source="127.0.0.2")

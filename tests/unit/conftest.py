@@ -151,6 +151,9 @@ def server_with_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     eager = {
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "1",
         "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS": "2",
+        "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "1",
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect_leases",
+        "PYTHONPATH": str(ROOT / "systemd"),
     }
     with shared_server(tmp_path_factory, "server-with-services", **eager) as server:
         yield server

@@ -140,6 +140,15 @@ def test_outside_a_clone_one_line_says_so(tmp_path):
 def test_what_no_release_may_hold_is_named(flows):
     (flows / "shop" / ".env").write_text("PASSWORD=x\n")
     (flows / "shop" / ".env.example").write_text("PASSWORD=\n")
+    (flows / "shop" / ".vault-password").write_text("x\n")
+    certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    key = certificate.replace("CERTIFICATE", "PRIVATE KEY")
+    (flows / "shop" / "ca.pem").write_text(certificate)
+    (flows / "shop" / "bundle.pem").write_text(certificate + key)
+    (flows / "shop" / "id_ed25519").write_text(key.replace("PRIVATE", "OPENSSH PRIVATE"))
+    (flows / "shop" / "id_of_shops.csv").write_text("id\n")
+    (flows / "shop" / "site.key").write_bytes(b"\0")
+    (flows / "shop" / "test_keys.py").write_text(f'"""Keys."""\n\nKEY = """\\\n{key}"""\n')
     (flows / "shop" / "vault.yml").write_text("password: x\n")
     (flows / "vault.yaml").write_text("$ANSIBLE_VAULT;1.1;AES256\n")
     (flows / "shop" / "two\nlines.py").write_text("")
@@ -148,6 +157,10 @@ def test_what_no_release_may_hold_is_named(flows):
     (flows / "shop" / "library" / "code.py").write_text("")
     assert {(problem.file, problem.message.split(",")[0].split(":")[0]) for problem in check_files(flows)} == {
         ("flows/shop/.env", "holds secrets"),
+        ("flows/shop/.vault-password", "holds secrets"),
+        ("flows/shop/bundle.pem", "holds a private key"),
+        ("flows/shop/id_ed25519", "holds a private key"),
+        ("flows/shop/site.key", "holds a private key"),
         ("flows/shop/vault.yml", "is a vault in plain text"),
         ("flows/shop/two lines.py", "has a line break in its name"),
         ("flows/shop/link.py", "is a link"),

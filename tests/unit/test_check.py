@@ -140,13 +140,20 @@ def test_two_projects_cannot_register_the_same_deployment(write_project, problem
     ]
 
 
-def test_only_pools_that_are_declared_may_be_used(write_project, problems, flows: Path) -> None:
+def test_without_an_inventory_pools_are_left_to_who_has_one(write_project, problems, flows: Path) -> None:
     write_project()
     (flows / "resources.yml").write_text("work_pools: [{name: heavy}]")
-    where = "flows/shop/prefect.yaml:4: deployments[0].work_pool: there is no pool 'default'"
-    assert problems() == [f"{where}: the pools are heavy; or add it to work_pools in resources.yml"]
+    assert problems() == []
+
+
+def test_only_pools_that_are_declared_or_served_may_be_used(write_project, problems, flows: Path) -> None:
+    write_project()
     (flows / "resources.yml").unlink()
-    assert problems() == [f"{where}: add it to work_pools in resources.yml"]
+    where = "flows/shop/prefect.yaml:4: deployments[0].work_pool: there is no pool 'default'"
+    assert problems(inventory=Inventory(["heavy"])) == [
+        f"{where}: the pools are heavy; or add it to work_pools in resources.yml"
+    ]
+    assert problems(inventory=Inventory()) == [f"{where}: add it to work_pools in resources.yml"]
     assert problems(inventory=Inventory(["default"])) == []
 
 

@@ -1,13 +1,23 @@
-"""The leases of runs outlive an outage of the server, until the runs can have renewed them."""
+"""The leases of runs outlive an outage of the server and a cut of the network, until the runs can have renewed them."""
 
 import asyncio
+import json
 import os
 import runpy
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from prefect import task
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+from prefect.states import Crashed, Running
+from prefect.types._concurrency import ConcurrencyLeaseHolder
+from waiting import until
+from warm_server import Server
 
 PROGRAM = Path(__file__).parents[3] / "systemd/prefect_leases.py"
 OVER = timedelta(seconds=-1)
@@ -51,3 +61,60 @@ def test_what_runs_out_later_is_over_at_once(tmp_path: Path, monkeypatch: pytest
     leases = Leases(tmp_path)
     lease = leases.add(-1)
     assert leases.expired(monkeypatch, 15) == [lease]
+
+
+@pytest.fixture
+def client(server_with_services: Server) -> Iterator[SyncPrefectClient]:
+    """A client of a server that keeps its leases by this module, and looks every second which are over."""
+    server = server_with_services
+    with (
+        temporary_settings({PREFECT_API_URL: server.url, PREFECT_API_AUTH_STRING: server.auth}),
+        get_client(sync_client=True) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def held(client: SyncPrefectClient, server_with_services: Server) -> Callable[..., Callable[[], bool]]:
+    """Take a slot by a lease that has been over for some seconds; gives whether the slot is still taken."""
+    environment = Path(f"/proc/{server_with_services.process}/environ").read_text().split("\0")
+    [home] = [value for name, _, value in (line.partition("=") for line in environment) if name == "PREFECT_HOME"]
+
+    def held(over_for: float, holder: ConcurrencyLeaseHolder | None) -> Callable[[], bool]:
+        name = f"lease-{uuid4()}"
+        client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
+        answer = client.increment_concurrency_slots_with_lease([name], 1, "concurrency", 60, holder).json()
+        files = Path(home, "concurrency_leases")
+        over = (datetime.now(UTC) - timedelta(seconds=over_for)).isoformat()
+        lease = files / f"{answer['lease_id']}.json"
+        replace(lease, json.loads(lease.read_text()) | {"expiration": over})
+        index = files / "expirations.json"
+        replace(index, json.loads(index.read_text()) | {answer["lease_id"]: over})
+        return lambda: bool(client.read_global_concurrency_limit_by_name(name).active_slots)
+
+    return held
+
+
+@task
+def beat() -> None:
+    """Is never called."""
+
+
+def replace(file: Path, content: dict) -> None:
+    """At one stroke: the server reads it meanwhile."""
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps(content))
+    new.replace(file)
+
+
+def test_a_run_that_may_be_cut_off_keeps_its_slots_for_some_minutes(client: SyncPrefectClient, held) -> None:
+    deployment = client.create_deployment(client.create_flow_from_name("cut-off"), "cut-off")
+    going, dead = (client.create_flow_run_from_deployment(deployment, state=Running()).id for _ in range(2))
+    client.set_flow_run_state(dead, Crashed(), force=True)
+    tasks = [client.create_task_run(beat, run, "0", state=Running()).id for run in (going, dead)]
+    holders = [ConcurrencyLeaseHolder(type="flow_run", id=run) for run in (going, dead)]
+    holders += [ConcurrencyLeaseHolder(type="task_run", id=task) for task in tasks]
+    cut_off = [held(250, holder) for holder in holders[::2]]
+    free = [held(330, holders[0]), *(held(1, holder) for holder in [*holders[1::2], None])]
+    until(lambda: not any(taken() for taken in free), within=60, what="slots are free of what nobody can renew")
+    assert all(taken() for taken in cut_off)

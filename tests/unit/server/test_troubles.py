@@ -206,10 +206,14 @@ def test_a_certificate_that_is_not_trusted_is_one_line(tmp_path: Path, apply, sh
             _, _, missing = apply()
         server.shutdown()
     assert untrusted == [
-        f"the certificate of {url} is not trusted: set PREFECT_API_SSL_CERT_FILE to its CA's certificate"
+        f"the certificate of {url} is not trusted: name its CA in prefect_api_ca of the inventory "
+        "(without make: in PREFECT_API_SSL_CERT_FILE)"
     ]
     assert "certificate" not in trusted[0]
-    assert missing == [f"PREFECT_API_SSL_CERT_FILE {tmp_path}/none.pem cannot be read: No such file or directory"]
+    assert missing == [
+        f"the CA {tmp_path}/none.pem of {url} cannot be read (No such file or directory): name its CA in "
+        "prefect_api_ca of the inventory (without make: in PREFECT_API_SSL_CERT_FILE)"
+    ]
 
 
 @pytest.fixture
