@@ -151,7 +151,7 @@ def test_only_pools_that_are_declared_or_served_may_be_used(write_project, probl
     (flows / "resources.yml").unlink()
     where = "flows/shop/prefect.yaml:4: deployments[0].work_pool: there is no pool 'default'"
     assert problems(inventory=Inventory(["heavy"])) == [
-        f"{where}: the pools are heavy; or add it to work_pools in resources.yml"
+        f"{where}: the pools are heavy; or add it to work_pools in resources.yml",
     ]
     assert problems(inventory=Inventory()) == [f"{where}: add it to work_pools in resources.yml"]
     assert problems(inventory=Inventory(["default"])) == []
