@@ -36,11 +36,13 @@ class Looking:
 
     def seen(self) -> dict[str, dict[str, Any] | None] | None:
         """What it saw, by host; None if it could not look, or hangs."""
-        try:
-            self._process.wait(SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.send_signal(signal.SIGINT)  # so that it ends what it has started, too
-            self._process.wait()
+        # By the first of them it ends what it has started, too
+        for patience, ending in ((SECONDS, signal.SIGINT), (5, signal.SIGKILL)):
+            try:
+                self._process.wait(patience)
+                break
+            except subprocess.TimeoutExpired:
+                self._process.send_signal(ending)
         return json.loads(self._file.read_text()) if self._file.exists() else None
 
 

@@ -70,7 +70,7 @@ def test_a_tag_is_one_role_and_leaves_the_others_alone(looks: dict[str, list[str
 def test_a_repository_that_is_gone_is_named_and_prepared_anew(host: Host) -> None:
     host.check_output("mv /var/lib/pgbackrest /var/lib/pgbackrest-away")
     said = " ".join(failed("status").split())
-    assert "repository 1: missing stanza path; mount its disk again, or make provision prepares it anew" in said
+    assert "repository 1: missing stanza path; mount its disk again, or make provision ENV=lab prepares it anew" in said
     assert "no backup in repository 1" in failed("backup")
     make("provision")
     make("backup")

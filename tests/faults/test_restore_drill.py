@@ -60,4 +60,4 @@ def missing_backup(host: Host) -> Iterator[None]:
 def test_a_missing_backup_is_a_problem(missing_backup: None) -> None:
     said = failed("status")
     assert "repository 1: " in said
-    assert "make provision prepares it anew" in " ".join(said.split())
+    assert "make provision ENV=lab prepares it anew" in " ".join(said.split())

@@ -84,8 +84,8 @@ def test_an_upgrade_that_was_cut_off_is_mended_by_the_next(
     told = f"UPDATE flow_run SET updated = now() WHERE id = (SELECT id FROM flow_run WHERE {ENDED} LIMIT 1)"  # noqa: S608
     older_platform.sql(told)
     assert "would lose 1 flow runs" in refused("upgrade")
-    assert "`make upgrade`" in refused("provision")
-    assert "`make upgrade`" in refused("restore")
+    assert "`make upgrade ENV=lab`" in refused("provision")
+    assert "`make upgrade ENV=lab`" in refused("restore")
     make("status").line("has not ended", "make upgrade")
     answer = measure(figures, "upgrade", "OVERWRITE=1")
     assert answer.code == 0, answer.output

@@ -8,11 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from status import hosts, server
 from status.report import NOW, Report, age, size
@@ -195,24 +197,46 @@ def test_a_ca_that_is_gone_is_told_in_one_line(tmp_path: Path, url: str) -> None
     assert "cannot be read (No such file or directory): make provision TAGS=proxy" in line
 
 
-@pytest.fixture
-def silent() -> Iterator[str]:
-    """A server that takes connections, and never answers."""
+def test_hosts_and_server_are_asked_at_the_same_time(tmp_path: Path) -> None:
+    """Each of them waits for the other."""
+    file, asked, began = (tmp_path / name for name in ("status.json", "asked", "began"))
+
+    class Waiting(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.touch()
+            until(began.exists, within=60, what="the hosts are looked at")
+            self.send_error(500)
+
+        def log_message(self, *_: object) -> None:
+            """Keep quiet."""
+
+    look = f"touch {began}; until [ -e {asked} ]; do sleep 0.1; done; echo '{{}}' >{file}"
+    with serving(Waiting) as url:
+        said = status(file, "sh", "-c", look, URL=url).stdout
+    assert "500 Internal Server Error" in said
+    assert "Ansible could not look" not in said
+
+
+def test_hosts_that_hang_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosts, "SECONDS", 0.1)
+    assert hosts.Looking(tmp_path / "status.json", ["sleep", "600"]).seen() is None
+
+
+def test_a_server_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, report: Report) -> None:
+    monkeypatch.setattr(server, "SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/api"
-
-
-def test_what_hangs_is_waited_for_at_once(
-    tmp_path: Path, silent: str, monkeypatch: pytest.MonkeyPatch, report: Report
-) -> None:
-    monkeypatch.setattr(server, "SECONDS", 2)
-    monkeypatch.setattr(hosts, "SECONDS", 1)
-    started = time.monotonic()
-    looking = hosts.Looking(tmp_path / "status.json", ["sleep", "600"])
-    server.tell(report, silent, "a:b", "/etc/ssl/certs/ca-certificates.crt")
-    assert looking.seen() is None
-    assert time.monotonic() - started < 10
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
+        server.tell(report, url, "a:b", "/etc/ssl/certs/ca-certificates.crt")
     assert "does not answer as it should (timed out): make logs UNIT=prefect-server" in report.wrong[0]
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of a server that answers so."""
+    with HTTPServer(("127.0.0.1", 0), handler) as listening:
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.server_port}/api"
+        listening.shutdown()
 
 
 def test_all_questions_share_one_patience(monkeypatch: pytest.MonkeyPatch, report: Report) -> None:
@@ -231,9 +255,6 @@ def test_all_questions_share_one_patience(monkeypatch: pytest.MonkeyPatch, repor
             """Keep quiet."""
 
     monkeypatch.setattr(server, "SECONDS", 1.2)
-    with HTTPServer(("127.0.0.1", 0), Slow) as slow:
-        thread = threading.Thread(target=slow.serve_forever, daemon=True)
-        thread.start()
-        server.tell(report, f"http://127.0.0.1:{slow.server_port}/api", "a:b", "/etc/ssl/certs/ca-certificates.crt")
-        slow.shutdown()
+    with serving(Slow) as url:
+        server.tell(report, url, "a:b", "/etc/ssl/certs/ca-certificates.crt")
     assert "timed out" in report.wrong[-1]
