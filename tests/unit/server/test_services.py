@@ -9,6 +9,7 @@ import pytest
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.events.schemas.automations import AutomationCore
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
@@ -39,8 +40,9 @@ def test_the_hosts_get_the_versions_that_are_tested_here() -> None:
 
 def test_what_has_a_schedule_has_runs_ahead(client: SyncPrefectClient) -> None:
     hourly = DeploymentScheduleCreate(schedule=IntervalSchedule(interval=timedelta(hours=1)))
-    client.create_deployment(client.create_flow_from_name("hourly"), "hourly", schedules=[hourly])
-    runs = until(client.read_flow_runs, within=60, what="runs are scheduled")
+    deployment = client.create_deployment(client.create_flow_from_name("hourly"), "hourly", schedules=[hourly])
+    ours = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
+    runs = until(lambda: client.read_flow_runs(deployment_filter=ours), within=60, what="runs are scheduled")
     assert {run.state_name for run in runs} == {"Scheduled"}
     assert all(run.auto_scheduled and run.expected_start_time > datetime.now(UTC) for run in runs)
 
