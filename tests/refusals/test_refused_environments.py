@@ -41,6 +41,27 @@ def test_a_value_of_a_flow_that_is_missing_in_the_vault(environment: Environment
     environment.make(goal).tells("'vault_snowflake_private_key' is undefined", "in the vault")
 
 
+def test_a_map_that_is_missing_in_the_vault(environment: Environment) -> None:
+    environment.variables["prefect_notifications"] = "{{ vault_notifications }}"
+    answer = environment.make("provision")
+    answer.tells(HOST, "'vault_notifications' is undefined", "in the vault")
+    answer.changed_nothing_on(HOST)
+
+
+def test_a_server_apart_from_its_database(environment: Environment) -> None:
+    del environment.hosts["all"]["children"]["database"]
+    answer = environment.make("provision")
+    answer.tells(f"{HOST} in the group server, and no host in the group database", "put the same host into both")
+    answer.changed_nothing_on(HOST)
+
+
+def test_an_acme_server_that_cannot_be_reached(environment: Environment) -> None:
+    environment.variables["proxy_acme_directory"] = "https://acme:9/dir"
+    answer = environment.make("provision")
+    answer.tells(f"{HOST} cannot reach https://acme:9/dir", "correct proxy_acme_directory")
+    answer.changed_nothing_on(HOST)
+
+
 def test_a_variable_that_no_role_knows(environment: Environment) -> None:
     environment.variables["prefect_server_retention_day"] = 7
     answer = environment.make("provision")
