@@ -1,6 +1,7 @@
 """Rows arrive as they left, for the day that was asked."""
 
 import csv
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -132,3 +133,15 @@ def test_all_tables_are_of_one_moment(run, shop, target, monkeypatch):
     rows = contents(target)
     del rows["order_details"]
     assert rows == before
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_session_is_as_before_for_those_who_get_it_from_a_pooler(target, monkeypatch, read_only):
+    kept = []
+    with monkeypatch.context() as patched:
+        patched.setattr(psycopg.Connection, "close", lambda session: kept.append(session))
+        with target.transaction(read_only=read_only) as connection:
+            assert connection.execute("SHOW DateStyle").fetchone() == ("ISO, MDY",)
+    [session] = kept
+    with closing(session):
+        assert session.execute("SELECT name FROM pg_settings WHERE source = 'session'").fetchall() == []
