@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 import fakesnow.copy_into
 import fakesnow.cursor
+import fakesnow.info_schema
 import fakesnow.server
 import uvicorn
 from adlfs import AzureBlobFileSystem
@@ -144,12 +145,21 @@ def files_of_a_stage(location: str, files: list[str]) -> list[str]:
 _source_urls = fakesnow.copy_into._source_urls
 
 
+def text_lengths_of(catalog: str, schema: str, table: str, lengths: list[tuple[str, int]]) -> str:
+    """The SQL that notes how long texts may be; fakesnow writes names of columns into it as they are."""
+    return _text_lengths(catalog, schema, table, [(name.replace("'", "''"), length) for name, length in lengths])
+
+
+_text_lengths = fakesnow.info_schema.insert_text_lengths_sql
+
+
 def main() -> None:
     """Serve until stopped."""
     snow = warehouse(Path(os.environ.get("DATA_DIR", "/var/lib/warehouse")), os.environ["BLOB_CONNECTION_STRING"])
     set_up(snow, Path(os.environ["SETUP_SQL"]), {"storage_account": "devstoreaccount1"})
     fakesnow.copy_into.ReadCSV = ReadSnowflakeCSV
     fakesnow.copy_into._source_urls = files_of_a_stage
+    fakesnow.info_schema.insert_text_lengths_sql = text_lengths_of
     fakesnow.cursor.copy_into = copying(fakesnow.cursor.copy_into)
     FakeSnowflakeCursor.execute = answering(FakeSnowflakeCursor.execute)
     fakesnow.server.shared_fs = snow

@@ -36,7 +36,9 @@ def holds(wide: pa.DataType, narrow: pa.DataType) -> bool:
         if pa.types.is_integer(wide):
             lowest, highest = _range(wide)
             return lowest <= _range(narrow)[0] and _range(narrow)[1] <= highest
-        return pa.types.is_decimal(wide) and wide.precision - wide.scale >= len(str(_range(narrow)[1]))
+        # a number of a negative scale ends in zeros
+        places = wide.precision - wide.scale if pa.types.is_decimal(wide) and wide.scale >= 0 else 0
+        return places >= len(str(_range(narrow)[1]))
     if pa.types.is_decimal(narrow):
         return (
             pa.types.is_decimal(wide)

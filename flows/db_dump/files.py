@@ -24,6 +24,10 @@ EXTRACTED_AT = pa.field("_extracted_at", pa.timestamp("us", "UTC"))
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 # Each folder of a chunk is an open file
 MOST_FOLDERS = 500
+# The most that the name of a folder may have on a disk
+MOST_BYTES = 255
+# Two years, in which everything that a date is written by changes
+SOME_DAYS = pa.array(range(19_700, 20_431), pa.int32()).view(pa.date32())
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,14 @@ class Layout:
     partition_columns: tuple[str, ...] = ()
     partition_date_format: str = "%Y-%m-%d"
     add_timestamp_column: bool = True
+
+    def __post_init__(self) -> None:
+        names = pc.strftime(SOME_DAYS, self.partition_date_format).to_pylist()
+        if any("%" in name for name in names) or names != sorted(names) or names[0] == names[-1]:
+            raise ParameterError(
+                f"partition_date_format: {self.partition_date_format!r} makes {names[0]!r} of {SOME_DAYS[0]}; "
+                "give codes of strftime without flags such as %-m, and keep days in order: %Y, %Y-%m or %Y-%m-%d"
+            )
 
     def schema(self, columns: pa.Schema) -> pa.Schema:
         """The columns of the files, from those of the query; refuses what cannot be laid out so."""
@@ -184,4 +196,10 @@ def _folder_names(values: pa.Array, column: str, date_format: str) -> pa.Array:
     values = pc.cast(values, pa.string()).dictionary_encode()
     names = [f"{quote(column, safe='')}_partition={quote(value, safe='')}" for value in values.dictionary.to_pylist()]
     names.append(f"{quote(column, safe='')}_partition={NO_VALUE}")
+    longest = max(names, key=len)
+    if len(longest) > MOST_BYTES:
+        raise ParameterError(
+            f"partition_columns: a value of {column} makes a folder's name of {len(longest)} bytes, {longest[:60]}…, "
+            f"and {MOST_BYTES} is the most; choose a column of short values, or cut it in execute_query (LEFT, SUBSTR)"
+        )
     return pc.take(pa.array(names), pc.fill_null(values.indices, len(names) - 1))

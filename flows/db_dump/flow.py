@@ -25,7 +25,8 @@ from stage import Chunk, DumpMode, Table
 from targets import Target, open_target
 from tasks import check_target, describe, load, read_all, read_chunk
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+# a folder's name may have so many bytes
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=255)]
 # `deploy.py check` sees by this format that a value names a Secret block
 SECRET_BLOCK = Field(json_schema_extra={"format": "secret-block"})
 
@@ -42,6 +43,7 @@ def db_dump(
     dataset_id: Name = "shop",
     table_id: Name = "orders",
     dump_mode: DumpMode = "overwrite",
+    allow_empty: bool = False,
     only_staging_dataset: bool = False,
     add_timestamp_column: bool = True,
     partition_columns: str | None = None,
@@ -78,6 +80,7 @@ def db_dump(
         dump_mode: `overwrite` replaces the table when the whole of the dump is there. `append` adds to it: the pieces
             of break_query_frequency that are not there yet or were not over when they were read, or else all rows.
             New columns are added to it, and types that grew are widened.
+        allow_empty: Let all rows of the table be replaced by none, where the query gives none.
         only_staging_dataset: Stage the files, but leave the published table as it is, and load nothing.
         add_timestamp_column: Add the column `_extracted_at`, the time at which reading began.
         partition_columns: Columns, with commas between them, by whose values the files lie in folders. The first one
@@ -123,10 +126,11 @@ def db_dump(
         "retry_jitter_factor": 0.5,
     }
     with table.lock():
-        schema = describe.with_options(**retrying)(source, query, layout)
+        by_date = bool(break_query_frequency or lower_bound_date)
+        schema = describe.with_options(**retrying)(source, query, layout, by_date)
         merged = table.columns(dump_mode, chunks, schema)
         if target:
-            check_target.with_options(**retrying)(target, dataset_id, table_id, merged)
+            check_target.with_options(**retrying)(target, table, table.draft(dump_mode, query, merged, chunks))
         now = datetime.now(UTC)
         version = table.begin(dump_mode, now)
         whole = table.whole(version, chunks, schema, now)
@@ -148,11 +152,11 @@ def db_dump(
         if only_staging_dataset:
             log.info("%s: staged, not published, as only_staging_dataset says", name)
         else:
-            manifest = table.publish(dump_mode, version, query, merged, chunks, records)
+            manifest = table.publish(dump_mode, version, query, merged, chunks, records, allow_empty)
             seconds = round((datetime.now(UTC) - now).total_seconds(), 1)
             log.info("%s: published %s", name, fields(rows=manifest.rows, bytes=manifest.bytes, seconds=seconds))
         if manifest and target:
-            loaded = load.with_options(**retrying)(target, table, manifest)
+            loaded = load.with_options(**retrying)(target, table, manifest, allow_empty)
     report(dataset_id, table_id, records, present, manifest, loaded)
 
 

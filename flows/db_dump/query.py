@@ -4,6 +4,8 @@ from datetime import UTC, date, datetime
 from itertools import islice
 from typing import Protocol
 
+import pyarrow as pa
+
 from periods import Current, Frequency, Period, day_after, split
 
 MOST_CHUNKS = 10_000
@@ -70,6 +72,16 @@ def periods(
             "take longer ones"
         )
     return cut
+
+
+def check_dates(column: str, columns: pa.Schema) -> None:
+    """Refuse to cut the query by a column that is no date: numbers and texts compare with days, and no row is left."""
+    type_ = columns.field(column).type
+    if not (pa.types.is_date(type_) or pa.types.is_timestamp(type_)):
+        raise ParameterError(
+            f"partition_columns: break_query_frequency and lower_bound_date go by the first column, and {column} is "
+            f"no date but {type_}; make it one in execute_query (CAST(… AS date)), or name a column of dates first"
+        )
 
 
 def clean(query: str) -> str:

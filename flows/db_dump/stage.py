@@ -247,7 +247,14 @@ class Table:
         return record
 
     def publish(
-        self, mode: DumpMode, version: str, query: str, schema: pa.Schema, chunks: list[Chunk], records: list[Record]
+        self,
+        mode: DumpMode,
+        version: str,
+        query: str,
+        schema: pa.Schema,
+        chunks: list[Chunk],
+        records: list[Record],
+        allow_empty: bool = False,
     ) -> Manifest:
         """Make the records the table (overwrite) or part of it (append), and remove what nobody reads any more."""
         if {chunk.id for chunk in chunks} != {record.id for record in records}:
@@ -258,8 +265,27 @@ class Table:
             new, whole = {record.id for record in records}, _span(chunks)
             kept = [old for old in before.chunks if old.id not in new and not (whole and _within(old, whole))]
         table = sorted([*kept, *records], key=lambda record: (record.start or "", record.extracted_at))
-        layout = chunks[0].layout
-        manifest = Manifest(
+        manifest = self._manifest(mode, version, query, schema, chunks[0].layout, table)
+        if before and before.rows and not manifest.rows and not allow_empty:
+            raise ParameterError(
+                f"allow_empty: the query gives no rows, and would replace the {before.rows:,} that are published; "
+                "look at execute_query, or give true where that is right"
+            )
+        self._folder.write("manifest.json", _json(manifest))
+        self._clean(manifest)
+        return manifest
+
+    def draft(self, mode: DumpMode, query: str, schema: pa.Schema, chunks: list[Chunk]) -> Manifest:
+        """What would be published if the chunks gave no rows: for a target to try before anything is read."""
+        before = self.published()
+        kept = list(before.chunks) if mode == "append" and before else []
+        return self._manifest(mode, "", query, schema, chunks[0].layout, kept)
+
+    def _manifest(
+        self, mode: DumpMode, version: str, query: str, schema: pa.Schema, layout: Layout, records: list[Record]
+    ) -> Manifest:
+        before = self.published()
+        return Manifest(
             *self._names,
             version=version,
             previous=before.previous if before and before.version == version else before and before.version,
@@ -267,16 +293,13 @@ class Table:
             data_type=layout.data_type,
             query=query,
             published_at=datetime.now(UTC).isoformat(),
-            rows=sum(record.rows for record in table),
-            bytes=sum(record.bytes for record in table),
+            rows=sum(record.rows for record in records),
+            bytes=sum(record.bytes for record in records),
             columns={column.name: str(column.type) for column in schema},
             arrow_schema=base64.b64encode(schema.serialize()).decode(),
             partition_columns=layout.partition_columns,
-            chunks=tuple(table),
+            chunks=tuple(records),
         )
-        self._folder.write("manifest.json", _json(manifest))
-        self._clean(manifest)
-        return manifest
 
     def read(self, manifest: Manifest, records: Sequence[Record], wanted: pa.Schema) -> Iterator[pa.RecordBatch]:
         """The records' rows as a stream, each column of the type that is wanted."""

@@ -127,8 +127,15 @@ class Folder:
 
     @contextmanager
     def _flock(self) -> Iterator[None]:
-        Path(self._base).mkdir(parents=True, exist_ok=True)
-        with Path(self._at(".lock")).open("w") as file:
+        try:
+            Path(self._base).mkdir(parents=True, exist_ok=True)
+            file = Path(self._at(".lock")).open("w")  # noqa: SIM115 - the next line closes it
+        except OSError as error:
+            raise StorageError(
+                f"staging_root: {self._base} cannot be written to ({error.strerror}); "
+                "give another folder, or the right to write there"
+            ) from error
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

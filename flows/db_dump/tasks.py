@@ -14,6 +14,7 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTa
 
 from files import Layout
 from processes import end_with_parent
+from query import check_dates
 from reports import Progress, fields
 from sources import Source, SourceUnavailable
 from stage import Chunk, Manifest, Record, Table
@@ -26,17 +27,19 @@ def can_retry(_task, _run, state) -> bool:
 
 
 @task(cache_policy=NO_CACHE, retry_condition_fn=can_retry)
-def describe(source: Source, query: str, layout: Layout) -> pa.Schema:
+def describe(source: Source, query: str, layout: Layout, by_date: bool) -> pa.Schema:
     """The query's columns: what is wrong with the login, the query or the partition columns shows here."""
     schema = source.columns(query)
     layout.schema(schema)
+    if by_date:
+        check_dates(layout.partition_columns[0], schema)
     return schema
 
 
 @task(cache_policy=NO_CACHE, retry_condition_fn=can_retry)
-def check_target(target: Target, dataset_id: str, table_id: str, schema: pa.Schema) -> None:
+def check_target(target: Target, table: Table, draft: Manifest) -> None:
     """Refuse what the target cannot take, before anything is read."""
-    target.check(dataset_id, table_id, schema)
+    target.check(table, draft)
 
 
 @task(cache_policy=NO_CACHE, retry_condition_fn=can_retry)
@@ -57,10 +60,10 @@ def read_chunk(
 
 
 @task(cache_policy=NO_CACHE, retry_condition_fn=can_retry)
-def load(target: Target, table: Table, manifest: Manifest) -> Result:
+def load(target: Target, table: Table, manifest: Manifest, allow_empty: bool) -> Result:
     """Bring the target's table to what is published."""
     log, start = get_run_logger(), monotonic()
-    result = target.load(table, manifest)
+    result = target.load(table, manifest, allow_empty)
     seconds = round(monotonic() - start, 1)
     log.info("%s: loaded %s", manifest.table_id, fields(rows=result.rows, pieces=result.chunks, seconds=seconds))
     return result

@@ -11,10 +11,12 @@ from psycopg.conninfo import conninfo_to_dict
 from errors import StepError, Unavailable, one_line
 from redaction import redacted
 
-# One way of writing dates, numbers and bytes, and one schema, whatever the server's or the role's settings say
-SESSION = """
-SET search_path = public; SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'iso_8601';
-SET extra_float_digits = 1; SET bytea_output = 'hex'; SET statement_timeout = 0
+# One way of writing dates, numbers and bytes, and one schema, whatever the server's or the role's settings say. They
+# end with the transaction: a pooler such as PgBouncer may hand the session to another client then.
+SETTINGS = """
+SET LOCAL search_path = public; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO';
+SET LOCAL IntervalStyle = 'iso_8601'; SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex';
+SET LOCAL statement_timeout = 0
 """
 
 
@@ -59,10 +61,9 @@ class Database:
             raise Unavailable(f"{self}: {reason}; check the address, and the secret that holds the login") from None
         try:
             with connection:
-                connection.execute(SESSION)
-                connection.commit()
                 connection.read_only = read_only
                 connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ if read_only else None
+                connection.execute(SETTINGS)
                 yield connection
         except errors.InsufficientPrivilege as error:
             raise StepError(f"{self}: {one_line(error)}; grant it to {self.user}") from error

@@ -13,7 +13,8 @@ def connect(login: dict) -> Iterator[psycopg.Connection]:
     try:
         # on this side parameters become text, so that a file may hold several statements that have some
         with psycopg.connect(**login, connect_timeout=10, cursor_factory=psycopg.ClientCursor) as connection:
-            connection.execute("SET TimeZone = 'UTC'; SET DateStyle = 'ISO'")
+            # both end with the transaction: a pooler may hand the session to another client then
+            connection.execute("SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'")
             yield connection
     except psycopg.Error as error:
         # PostgreSQL's own words, in one line

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pymysql
 from pymysql.connections import MySQLResult
 from pymysql.constants import COMMAND, ER, FIELD_TYPE, FLAG
+from pymysql.cursors import Cursor
 from pymysql.protocol import FieldDescriptorPacket
 
 from .errors import SourceError, SourceUnavailable, check_names, one_line
@@ -29,6 +30,8 @@ PASSING_ERRORS = {
     ER.LOCK_DEADLOCK,
     1927,  # the connection was killed
 }
+
+SETTINGS = "SET time_zone = %s, net_write_timeout = %s"
 
 UTC = pa.timestamp("us", "UTC")
 
@@ -57,6 +60,7 @@ class Column(NamedTuple):
     sent: pa.DataType
     type: pa.DataType
     scale: int
+    encoded: bool
 
 
 class MySQL:
@@ -77,8 +81,8 @@ class MySQL:
             return _schema([_column(field) for field in cursor._result.fields])
 
     def batches(self, query: str, batch_size: int) -> Iterator[pa.RecordBatch]:
-        with self._connect() as connection:
-            columns = [_column(field) for field in _execute(connection, query)]
+        with self._connect() as connection, _execute(connection, query) as fields:
+            columns = [_column(field) for field in fields]
             rows = blocks(connection._rfile, connection.encoding)
             yield from gather((_parse(*block, columns, connection.encoding) for block in rows), batch_size)
 
@@ -95,11 +99,9 @@ class MySQL:
                 password=login.password,
                 charset=login.charset or "utf8mb4",
                 connect_timeout=10,
-                init_command="SET SESSION TRANSACTION READ ONLY",
             )
-            # the server gives up when nobody reads for a minute, unless told that writing a batch may take longer
-            connection.cursor().execute("SET time_zone = '+00:00', net_write_timeout = 3600")
-            yield connection
+            with _transaction(connection.cursor()):
+                yield connection
         except (pymysql.Error, OSError, LookupError) as error:
             kind = SourceUnavailable if _passing(error) else SourceError
             raise kind(f"{login.host}/{login.database}: {one_line(error)}") from error
@@ -108,13 +110,27 @@ class MySQL:
                 connection.close()
 
 
+@contextmanager
+def _transaction(cursor: Cursor) -> Iterator[None]:
+    """A transaction that only reads. What it needs of the session is put back: a pooler may hand that to others."""
+    cursor.execute("SELECT @@SESSION.time_zone, @@SESSION.net_write_timeout")
+    before = cursor.fetchone()
+    # the server gives up when nobody reads for a minute, unless told that writing a batch may take longer
+    cursor.execute(SETTINGS, ("+00:00", 3600))
+    cursor.execute("START TRANSACTION READ ONLY")
+    yield
+    cursor.execute("ROLLBACK")
+    cursor.execute(SETTINGS, before)
+
+
 def _passing(error: Exception) -> bool:
     code = error.args[0] if error.args else None
     return isinstance(error, OSError) or code in PASSING_ERRORS or code in CLIENT_ERRORS
 
 
-def _execute(connection: pymysql.Connection, query: str) -> list[FieldDescriptorPacket]:
-    """The columns of the rows that then come in the protocol's binary form."""
+@contextmanager
+def _execute(connection: pymysql.Connection, query: str) -> Iterator[list[FieldDescriptorPacket]]:
+    """The columns of the rows that then come in the protocol's binary form, and all must be read."""
     connection._execute_command(COMMAND.COM_STMT_PREPARE, query)
     statement, columns, parameters = struct.unpack_from("<xIHH", connection._read_packet().get_all_data())
     if not columns:
@@ -127,7 +143,9 @@ def _execute(connection: pymysql.Connection, query: str) -> list[FieldDescriptor
     result.init_unbuffered_query()
     # or the end of this object would read all the rows
     result.unbuffered_active = False
-    return result.fields
+    yield result.fields
+    # has no answer
+    connection._execute_command(COMMAND.COM_STMT_CLOSE, struct.pack("<I", statement))
 
 
 def _schema(columns: list[Column]) -> pa.Schema:
@@ -150,10 +168,13 @@ def _column(field: FieldDescriptorPacket) -> Column:
         decimal = pa.decimal128 if precision <= 38 else pa.decimal256
         sent = type_ = decimal(precision, field.scale)
     else:
-        # text too are JSON, ENUM and SET
+        # text too are ENUM and SET, and JSON, which MySQL calls binary
         binary = code in (FIELD_TYPE.BIT, FIELD_TYPE.GEOMETRY) or field.charsetnr == BINARY_CHARSET
+        binary &= code != FIELD_TYPE.JSON
         sent, type_ = pa.binary(), pa.binary() if binary else pa.string()
-    return Column(field.name, sent, type_, field.scale)
+    # what is called binary is sent as it is, not in the encoding of the connection
+    encoded = field.charsetnr != BINARY_CHARSET
+    return Column(field.name, sent, type_, field.scale, encoded)
 
 
 def _parse(block: bytearray, starts: np.ndarray, columns: list[Column], encoding: str) -> pa.RecordBatch:
@@ -175,7 +196,7 @@ def _cast(array: pa.Array, column: Column, encoding: str) -> pa.Array:
     if pa.types.is_duration(column.sent):
         values = array.view(pa.int64()).to_pylist()
         return pa.array([None if value is None else _time_text(value, column.scale) for value in values], pa.string())
-    if encoding != "utf8":
+    if column.encoded and encoding != "utf8":
         values = array.to_pylist()
         array = pa.array([None if value is None else value.decode(encoding) for value in values], pa.string())
     return array.cast(pa.string())

@@ -48,7 +48,7 @@ MONTH_LENGTHS = np.diff(MONTHS)
 def blocks(file: BufferedReader, encoding: str) -> Iterator[tuple[bytearray, np.ndarray]]:
     """Whole rows, and at which byte each starts; a block is overwritten by the next."""
     # what is read ahead already, and from then on straight from the socket
-    block, socket = bytearray(MARGIN) + file.peek(), file.raw
+    block, socket = bytearray(MARGIN) + file.read(len(file.peek())), file.raw
     position, end = MARGIN, len(block)
     block += bytes(BLOCK_BYTES)
     starts, goes_on = [], False

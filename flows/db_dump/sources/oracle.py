@@ -11,6 +11,7 @@ from datetime import date
 import oracledb
 import pyarrow as pa
 
+from .decimals import decimal_type
 from .errors import SourceError, SourceUnavailable, check_names, one_line
 from .gather import gather
 from .login import Login
@@ -144,7 +145,8 @@ def _passing(error: oracledb.Error) -> bool:
 
 def _column(info: oracledb.FetchInfo, quoted: str) -> Column:
     if info.type_code is oracledb.DB_TYPE_NUMBER:
-        type_ = _decimal(info.precision, info.scale)
+        # without a precision it may have any number of digits; FLOAT has the scale -127, and so more than fit
+        type_ = decimal_type(info.precision, info.scale) if info.precision else None
         return (
             Column(info.name, type_, quoted) if type_ else Column(info.name, pa.string(), f"TO_CHAR({quoted}, 'TM9')")
         )
@@ -158,18 +160,6 @@ def _column(info: oracledb.FetchInfo, quoted: str) -> Column:
         expression = AS_TEXT.format(expression) + (" || 'Z'" if type_ == UTC else "")
         type_ = pa.string()
     return Column(info.name, type_, expression.format(quoted))
-
-
-def _decimal(precision: int | None, scale: int | None) -> pa.DataType | None:
-    """None where the number may have any number of digits; a scale may be negative, or larger than the precision.
-
-    FLOAT has the scale -127, and so more digits than fit.
-    """
-    if not precision:
-        return None
-    places = max(scale, 0)
-    digits = max(precision - min(scale, 0), places)
-    return pa.decimal128(digits, places) if digits <= 38 else None
 
 
 def _schema(columns: list[Column]) -> pa.Schema:

@@ -13,16 +13,18 @@ from psycopg.pq import ExecStatus
 
 from background import ahead
 
+from .decimals import decimal_type
 from .errors import SourceError, SourceUnavailable, check_names, one_line
 from .login import Login
 
 # Rows can be wide: a batch ends at this many bytes even when it is short of rows
 BATCH_BYTES = 64 * 1024 * 1024
 
-# One way of writing dates and numbers, whatever the server's or the role's settings say
-SESSION = """
-SET default_transaction_read_only = on; SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'iso_8601';
-SET extra_float_digits = 1; SET bytea_output = 'hex'; SET statement_timeout = 0
+# One way of writing dates and numbers, whatever the server's or the role's settings say. All of it ends with the
+# transaction: a pooler such as PgBouncer may hand the session to another client then.
+TRANSACTION = """
+BEGIN READ ONLY; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; SET LOCAL IntervalStyle = 'iso_8601';
+SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'; SET LOCAL statement_timeout = 0
 """
 
 # What is not here is text as PostgreSQL writes it: uuid, json, interval, arrays, enums, numeric without a precision
@@ -83,8 +85,9 @@ class Postgres:
                 autocommit=True,
             )
             with closing(connection):
-                connection.execute(SESSION)
+                connection.execute(TRANSACTION)
                 yield connection
+                connection.execute("ROLLBACK")
         except psycopg.OperationalError as error:
             raise SourceUnavailable(f"{login.host}/{login.database}: {one_line(error)}") from error
         except psycopg.Error as error:
@@ -100,8 +103,8 @@ def _columns(connection: psycopg.Connection, query: str) -> pa.Schema:
 
 def _arrow_type(column: psycopg.Column) -> pa.DataType:
     # Without a precision a numeric may be of any size and scale: text alone keeps it exact
-    if column.type_code == types["numeric"].oid and column.precision and column.scale <= column.precision <= 38:
-        return pa.decimal128(column.precision, column.scale)
+    if column.type_code == types["numeric"].oid and column.precision:
+        return decimal_type(column.precision, column.scale) or pa.string()
     return ARROW_TYPES.get(column.type_code, pa.string())
 
 
@@ -129,6 +132,8 @@ def _blocks(connection: psycopg.Connection, copy: str, batch_size: int) -> Itera
         if block:
             yield block
     _expect(libpq.get_result(), ExecStatus.COMMAND_OK, encoding)
+    # only after the last answer, which is none, does the session take another statement
+    libpq.get_result()
 
 
 def _expect(result: psycopg.pq.abc.PGresult | None, status: ExecStatus, encoding: str) -> None:

@@ -26,6 +26,7 @@ PLAIN_TYPES = {
     pa.large_string(): pa.string(),
     pa.large_binary(): pa.binary(),
     pa.timestamp("us", "+00:00"): pa.timestamp("us", "UTC"),
+    pa.time64("ns"): pa.time64("us"),
 }
 
 # Every call opens its own connection, and closes it
@@ -36,8 +37,8 @@ class SQLServer:
     """A SQL Server database.
 
     Types arrive as the driver gives them: decimals with their precision and scale, datetimeoffset in UTC,
-    uniqueidentifier and xml as text. Times are kept to the microsecond; the seventh digit of a datetime2(7) needs a
-    CAST to varchar in the query, as does a sql_variant.
+    uniqueidentifier and xml as text. Times are kept to the microsecond; the seventh digit of a time(7) or
+    datetime2(7) needs a CAST to varchar in the query, as does a sql_variant.
     """
 
     default_port = 1433
@@ -96,7 +97,9 @@ def _connection(login: Login) -> dict[str, object]:
 
 def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
     """With the types of the other databases: no piece is large enough to need offsets of 64 bits."""
-    return batch.cast(pa.schema([(field.name, PLAIN_TYPES.get(field.type, field.type)) for field in batch.schema]))
+    plain = pa.schema([(field.name, PLAIN_TYPES.get(field.type, field.type)) for field in batch.schema])
+    # not safe: the seventh digit of a time goes
+    return batch.cast(plain, safe=False)
 
 
 def _refusal(error: Exception) -> type[SourceError]:

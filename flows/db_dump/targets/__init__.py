@@ -3,8 +3,6 @@
 from importlib import import_module
 from typing import Protocol
 
-import pyarrow as pa
-
 from stage import Manifest, Table
 
 from .errors import TargetError, TargetUnavailable
@@ -22,11 +20,11 @@ class Target(Protocol):
     def __init__(self, arguments: dict) -> None:
         """`arguments` are those of the database's own driver; nothing is connected yet."""
 
-    def check(self, dataset_id: str, table_id: str, schema: pa.Schema) -> None:
-        """Refuse, before anything is read, what the table there cannot take."""
+    def check(self, table: Table, draft: Manifest) -> None:
+        """Refuse, before anything is read, what the table there cannot take: try the load without rows, and undo it."""
 
-    def load(self, table: Table, manifest: Manifest) -> Result:
-        """Bring the table there to what is published, in one transaction."""
+    def load(self, table: Table, manifest: Manifest, allow_empty: bool = False) -> Result:
+        """Bring the table there to what is published, in one transaction; only `allow_empty` lets all rows go."""
 
 
 def open_target(target_type: str, arguments: dict) -> Target:

@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 - names are quoted, days are the manifest's
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from drift import Column
 from stage import Manifest, Table
 
 from .errors import TargetError, TargetUnavailable, one_line, stream
-from .plan import LEDGER, LEDGER_SCHEMA, Loaded, Plan, Result, make_plan
+from .names import check_names
+from .plan import LEDGER, LEDGER_SCHEMA, Loaded, Plan, Result, emptied, make_plan, rehearsed
 
 SQL_TYPES = {
     pa.bool_(): "BOOLEAN",
@@ -41,6 +42,7 @@ COLUMNS = """
 SELECT column_name, data_type, column_default IS NOT NULL FROM duckdb_columns()
 WHERE database_name = current_database() AND schema_name = $1 AND table_name = $2
 """
+VIEWS = "SELECT 1 FROM duckdb_views() WHERE database_name = current_database() AND schema_name = $1 AND view_name = $2"
 
 
 class DuckDB:
@@ -52,43 +54,52 @@ class DuckDB:
         if not Path(self._path).is_absolute():
             raise TargetError('target_secret_path: the secret must give "database", the absolute path of a DuckDB file')
 
-    def check(self, dataset_id: str, table_id: str, schema: pa.Schema) -> None:
+    def check(self, table: Table, draft: Manifest) -> None:
+        check_names(draft)
         # connecting would make the file
-        if Path(self._path).exists():
-            with self._transaction() as connection:
-                _changes(connection, dataset_id, table_id, schema)
+        place = self._path if Path(self._path).exists() else ":memory:"
+        with self._transaction(place) as connection:
+            _load(connection, table, draft, rehearsed, allow_empty=True)
+            connection.rollback()
 
-    def load(self, table: Table, manifest: Manifest) -> Result:
-        with self._transaction() as connection:
-            return _load(connection, table, manifest)
+    def load(self, table: Table, manifest: Manifest, allow_empty: bool = False) -> Result:
+        with self._transaction(self._path) as connection:
+            result = _load(connection, table, manifest, make_plan, allow_empty)
+            connection.commit()
+        return result
 
     @contextmanager
-    def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _transaction(self, place: str) -> Iterator[duckdb.DuckDBPyConnection]:
         try:
             # closing without a commit rolls back
-            with closing(duckdb.connect(**self._arguments)) as connection:
+            with closing(duckdb.connect(**self._arguments | {"database": place})) as connection:
                 connection.execute("SET TimeZone = 'UTC'")
                 connection.begin()
                 yield connection
-                connection.commit()
         except duckdb.Error as error:
             if "Could not set lock" in str(error):
                 raise TargetUnavailable(f"{self._path}: another process has it open; close it, or wait") from error
             raise TargetError(f"{self._path}: {one_line(error)}") from error
 
 
-def _load(connection: duckdb.DuckDBPyConnection, table: Table, manifest: Manifest) -> Result:
+def _load(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    manifest: Manifest,
+    plan: Callable[..., Plan],
+    allow_empty: bool,
+) -> Result:
     name, ledger = _name(manifest.dataset_id, manifest.table_id), _name(manifest.dataset_id, LEDGER)
     schema, overwrite = manifest.schema, manifest.dump_mode == "overwrite"
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quote(manifest.dataset_id)}")
     connection.execute(f"CREATE TABLE IF NOT EXISTS {ledger} ({', '.join(_definitions(LEDGER_SCHEMA))})")
     changes = _changes(connection, manifest.dataset_id, manifest.table_id, schema)
     if changes is None:
-        todo = make_plan(manifest)
+        todo = plan(manifest)
         connection.execute(f"CREATE TABLE {name} ({', '.join(_definitions(schema))})")
     else:
         loaded = connection.execute(f"SELECT * FROM {ledger} WHERE table_id = $1", [manifest.table_id]).fetchall()
-        todo = make_plan(manifest, [Loaded(*row) for row in loaded])
+        todo = plan(manifest, [Loaded(*row) for row in loaded])
         for definition in _definitions(changes.added):
             connection.execute(f"ALTER TABLE {name} ADD COLUMN {definition}")
         for field in changes.widened:
@@ -97,6 +108,9 @@ def _load(connection: duckdb.DuckDBPyConnection, table: Table, manifest: Manifes
         for start, stop in todo.delete:
             connection.execute(f"DELETE FROM {name} WHERE {column} >= '{start}' AND {column} < '{stop}'")
         if overwrite:
+            rows = connection.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchall()
+            if rows and not manifest.rows and not allow_empty:
+                raise emptied(name)
             connection.execute(f"DELETE FROM {name}")
     todo.check(_insert(connection, name, table, manifest, todo))
     connection.execute(f"DELETE FROM {ledger} WHERE table_id = $1", [manifest.table_id])
@@ -121,6 +135,8 @@ def _changes(
     connection: duckdb.DuckDBPyConnection, dataset_id: str, table_id: str, schema: pa.Schema
 ) -> drift.Changes | None:
     """What the table there needs to take the columns; None where there is no table."""
+    if connection.execute(VIEWS, [dataset_id, table_id]).fetchall():
+        raise TargetError(f"table_id: {_name(dataset_id, table_id)} is a view there; take another, or drop it")
     there = {name: column for name, (column, _) in _columns(connection, dataset_id, table_id).items()}
     if not there:
         _definitions(schema)

@@ -99,6 +99,20 @@ def make_plan(manifest: Manifest, ledger: Sequence[Loaded] = ()) -> Plan:
     return Plan(tuple(load), tuple(days), tuple(after))
 
 
+def rehearsed(manifest: Manifest, ledger: Sequence[Loaded] = ()) -> Plan:
+    """A load of no rows, once `make_plan` has nothing against one: for a target to try, and undo."""
+    make_plan(manifest, ledger)
+    return Plan((), (), ())
+
+
+def emptied(table: str) -> TargetError:
+    """The refusal to replace rows by none."""
+    return TargetError(
+        f"allow_empty: the query gives no rows, and would replace those of {table}; "
+        "look at execute_query, or give true where that is right"
+    )
+
+
 def _spans(chunks: Iterable[Record | Loaded]) -> list[tuple[str, str]]:
     """Their days, put together where one follows another."""
     spans = []

@@ -1,7 +1,7 @@
 """PostgreSQL, filled by binary COPY through ADBC. A load is one transaction: what breaks off was never there."""
 
 # ruff: noqa: S608 - names are quoted, days are the manifest's
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 
 import adbc_driver_postgresql.dbapi as adbc
@@ -13,12 +13,16 @@ import drift
 from stage import Manifest, Table, digest
 
 from .errors import TargetError, TargetUnavailable, one_line, stream
-from .plan import LEDGER, LEDGER_SCHEMA, Loaded, Plan, Result, make_plan
+from .names import check_names
+from .plan import LEDGER, LEDGER_SCHEMA, Loaded, Plan, Result, emptied, make_plan, rehearsed
 from .postgres_catalogue import GRANTS, INDEXES, MAY_DROP_ROWS, SWAPPABLE, columns_of, quote, sql_type
 
 # Connections that failed or broke off, deadlocks, a server without room or about to stop
 PASSING_ERRORS = ("08", "40", "53", "57P")
+LOCK_NOT_AVAILABLE = "55P03"
 STAGING = "_db_dump_staging"
+# The server cuts off what is more, without an error
+MOST_BYTES = 63
 
 
 class Postgres:
@@ -31,23 +35,32 @@ class Postgres:
             raise TargetError(f"target_secret_path: {one_line(error)}") from None
         self._where = f"{arguments.get('host', 'localhost')}/{arguments.get('dbname', '')}"
 
-    def check(self, dataset_id: str, table_id: str, schema: pa.Schema) -> None:
-        with self._transaction() as cursor:
-            _changes(cursor, _name(dataset_id, table_id), schema)
+    def check(self, table: Table, draft: Manifest) -> None:
+        check_names(draft, MOST_BYTES, lambda name: len(name.encode()))
+        with self._transaction(keep=False) as cursor:
+            # those who want the table must not wait for long for what is undone at once
+            cursor.execute("SET LOCAL lock_timeout = '3s'")
+            try:
+                _Load(cursor, table, draft, rehearsed, allow_empty=True).run()
+            except adbc.Error as error:
+                # somebody uses the table: no verdict, and the load will wait for them
+                if error.sqlstate != LOCK_NOT_AVAILABLE:
+                    raise
 
-    def load(self, table: Table, manifest: Manifest) -> Result:
+    def load(self, table: Table, manifest: Manifest, allow_empty: bool = False) -> Result:
         with self._transaction() as cursor:
-            return _Load(cursor, table, manifest).run()
+            return _Load(cursor, table, manifest, make_plan, allow_empty).run()
 
     @contextmanager
-    def _transaction(self) -> Iterator[adbc.Cursor]:
+    def _transaction(self, keep: bool = True) -> Iterator[adbc.Cursor]:
         try:
             # closing without a commit rolls back
             with closing(adbc.connect(self._conninfo)) as connection, closing(connection.cursor()) as cursor:
                 cursor.execute("SET LOCAL TimeZone = 'UTC'")
                 cursor.execute("SET LOCAL statement_timeout = 0")
                 yield cursor
-                connection.commit()
+                if keep:
+                    connection.commit()
         except adbc.Error as error:
             # an error that the server gave no code for is one of the connection
             broken = isinstance(error, adbc.OperationalError) and not error.sqlstate
@@ -58,8 +71,11 @@ class Postgres:
 class _Load:
     """One load, inside a transaction. Readers see the old rows until it is committed."""
 
-    def __init__(self, cursor: adbc.Cursor, table: Table, manifest: Manifest) -> None:
+    def __init__(
+        self, cursor: adbc.Cursor, table: Table, manifest: Manifest, plan: Callable[..., Plan], allow_empty: bool
+    ) -> None:
         self._cursor, self._table, self._manifest = cursor, table, manifest
+        self._plan, self._allow_empty = plan, allow_empty
         self._schema = manifest.dataset_id
         self._name, self._ledger = _name(self._schema, manifest.table_id), _name(self._schema, LEDGER)
 
@@ -69,22 +85,29 @@ class _Load:
         name, overwrite = self._manifest.table_id, self._manifest.dump_mode == "overwrite"
         changes = _changes(self._cursor, self._name, self._manifest.schema)
         if changes is None:
-            todo = make_plan(self._manifest)
+            todo = self._plan(self._manifest)
             self._cursor.execute(f"CREATE TABLE {self._name} ({', '.join(_definitions(self._manifest.schema))})")
             self._fill(name, todo)
         elif overwrite and self._select(SWAPPABLE, self._name) == [(True,)]:
-            todo, copy = make_plan(self._manifest), f"_db_dump_{digest(self._name)}"
+            self._refuse_emptying()
+            todo, copy = self._plan(self._manifest), f"_db_dump_{digest(self._name)}"
             self._cursor.execute(f"CREATE TABLE {_name(self._schema, copy)} (LIKE {self._name} INCLUDING ALL)")
             self._alter(copy, changes)
             self._fill(copy, todo)
             self._swap(_name(self._schema, copy))
         else:
-            todo = make_plan(self._manifest, self._loaded())
+            if overwrite:
+                self._refuse_emptying()
+            todo = self._plan(self._manifest, self._loaded())
             self._alter(name, changes)
             self._fill(name, todo, replace=overwrite)
         self._cursor.execute(f"DELETE FROM {self._ledger} WHERE table_id = $1", [name])
         self._ingest(LEDGER, [todo.ledger_rows], LEDGER_SCHEMA)
         return Result.of(todo, changes)
+
+    def _refuse_emptying(self) -> None:
+        if not self._manifest.rows and not self._allow_empty and self._select(f"SELECT 1 FROM {self._name} LIMIT 1"):
+            raise emptied(f"the table {self._name}")
 
     def _prepare(self) -> None:
         # asked first, as IF NOT EXISTS wants the right to create even what is there

@@ -119,8 +119,9 @@ def columns_of(cursor: Cursor, table: str) -> dict[str, tuple[Column, str]]:
 def _arrow_type(type_: str, modifier: int) -> pa.DataType | None:
     if type_ != "numeric":
         return ARROW_TYPES.get(type_)
-    precision, scale = (modifier - 4) >> 16 & 0xFFFF, modifier - 4 & 0x7FF
-    # a numeric without a precision, or of a scale that Arrow has not
-    if modifier < 0 or not scale <= precision <= 76:
+    # a numeric without a precision
+    if modifier < 0:
         return None
+    # the scale has eleven bits, and may be negative; of the precision, which may be 1000, as much as Arrow has
+    precision, scale = min((modifier - 4) >> 16 & 0xFFFF, 76), ((modifier - 4 & 0x7FF) ^ 0x400) - 0x400
     return pa.decimal128(precision, scale) if precision <= 38 else pa.decimal256(precision, scale)

@@ -23,10 +23,13 @@ from drift import Column
 from stage import Manifest, Record, Table
 
 from .errors import TargetError, TargetUnavailable, one_line
-from .plan import LEDGER, LEDGER_SCHEMA, Loaded, Plan, Result, make_plan
+from .names import check_names
+from .plan import LEDGER, LEDGER_SCHEMA, Loaded, Plan, Result, emptied, make_plan
 
 # The most that COPY takes
 FILES_PER_COPY = 1000
+# The most that a name may have
+MOST_CHARACTERS = 255
 NO_SUCH_OBJECT = {2003, 2043}
 FILE_FORMAT = "TYPE = PARQUET USE_LOGICAL_TYPE = TRUE BINARY_AS_TEXT = FALSE"
 HALF_STRUCTURED = {"VARIANT", "OBJECT", "ARRAY"}
@@ -69,14 +72,14 @@ class Snowflake:
         if pem:
             self._arguments["private_key"] = _key(pem, passphrase)
 
-    def check(self, dataset_id: str, table_id: str, schema: pa.Schema) -> None:
+    def check(self, table: Table, draft: Manifest) -> None:
+        check_names(draft, MOST_CHARACTERS, len, str.upper)
         with self._connect() as connection:
-            name = _name(self._database, dataset_id, table_id)
-            _changes(_columns(connection, name), name, schema)
+            _Load(connection, self._database, table, draft).rehearse()
 
-    def load(self, table: Table, manifest: Manifest) -> Result:
+    def load(self, table: Table, manifest: Manifest, allow_empty: bool = False) -> Result:
         with self._connect() as connection:
-            return _Load(connection, self._database, table, manifest).run()
+            return _Load(connection, self._database, table, manifest).run(allow_empty)
 
     @contextmanager
     def _connect(self) -> Iterator[connector.SnowflakeConnection]:
@@ -97,34 +100,68 @@ class _Load:
     ) -> None:
         self._connection, self._table, self._manifest = connection, table, manifest
         self._schema, self._place = manifest.schema, _name(database, manifest.dataset_id)
+        # in the files put on the stage: a path to a column is no place for quotation marks
+        plain = all(re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) for name in self._schema.names)
+        self._staged = self._schema.names if plain else [f"c{number}" for number in range(len(self._schema))]
         self._name, self._ledger = f"{self._place}.{_quote(manifest.table_id)}", f"{self._place}.{_quote(LEDGER)}"
         # names of their own for each attempt: what Snowflake remembers of files loaded before plays no part
         token = secrets.token_hex(4)
         self._stage, self._staging = f"_DB_DUMP_STAGE_{token}", f"_DB_DUMP_STAGING_{token}"
 
-    def run(self) -> Result:
+    def run(self, allow_empty: bool) -> Result:
         there, changes = self._prepare()
         todo = make_plan(self._manifest, self._loaded())
+        overwrite = self._manifest.dump_mode == "overwrite"
+        if overwrite and not todo.rows and not allow_empty and self._execute(f"SELECT 1 FROM {self._name} LIMIT 1"):
+            raise emptied(f"the table {self._name}")
         self._execute(f"CREATE TEMPORARY STAGE {self._stage}")
-        self._execute(f"CREATE TEMPORARY TABLE {self._staging} ({', '.join(_definitions(self._schema))})")
+        self._make_staging()
         todo.check(self._copy(list(self._put(todo.load))))
-        self._execute("BEGIN")
-        try:
+        with self._transaction():
             self._replace(todo, there)
             self._execute("COMMIT")
+        return Result.of(todo, changes)
+
+    def rehearse(self) -> None:
+        """What of a load can be undone: one of no rows. New tables and columns cannot, and are compared only."""
+        there = _columns(self._connection, self._name)
+        changes = _changes(there, self._name, self._schema)
+        if not self._uses_schema():
+            return
+        self._make_staging()
+        if there and _columns(self._connection, self._ledger):
+            make_plan(self._manifest, self._loaded())
+        if changes and not changes.added and not changes.widened:
+            with self._transaction():
+                self._insert(there)
+                self._execute("ROLLBACK")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._execute("BEGIN")
+        try:
+            yield
         except BaseException:
             self._execute("ROLLBACK")
             raise
-        return Result.of(todo, changes)
 
-    def _prepare(self) -> tuple[dict[str, tuple[Column, str]], drift.Changes | None]:
-        """Schema, ledger and table as the load needs them."""
+    def _uses_schema(self) -> bool:
+        """Go there, if there is such a schema."""
         try:
             self._execute(f"USE SCHEMA {self._place}")
         except errors.ProgrammingError as error:
             if error.errno not in NO_SUCH_OBJECT:
                 raise
-            # which uses it too
+            return False
+        return True
+
+    def _make_staging(self) -> None:
+        self._execute(f"CREATE TEMPORARY TABLE {self._staging} ({', '.join(_definitions(self._schema))})")
+
+    def _prepare(self) -> tuple[dict[str, tuple[Column, str]], drift.Changes | None]:
+        """Schema, ledger and table as the load needs them."""
+        if not self._uses_schema():
+            # which goes there too
             self._execute(f"CREATE SCHEMA {self._place}")
         self._execute(f"CREATE TABLE IF NOT EXISTS {self._ledger} ({', '.join(_definitions(LEDGER_SCHEMA))})")
         changes = _changes(_columns(self._connection, self._name), self._name, self._schema)
@@ -150,7 +187,7 @@ class _Load:
             with TemporaryDirectory(prefix="db_dump-") as folder:
                 for part, path in enumerate(self._parquet_files(record, Path(folder))):
                     place = f"{number}/{part}"
-                    put = f"PUT 'file://{path}' @{self._stage}/{place} AUTO_COMPRESS = FALSE OVERWRITE = TRUE"
+                    put = f"PUT {_text(f'file://{path}')} @{self._stage}/{place} AUTO_COMPRESS = FALSE OVERWRITE = TRUE"
                     [(_, _, _, _, _, _, status, message)] = self._execute(put)
                     if status not in ("UPLOADED", "SKIPPED"):
                         raise TargetError(f"{path.name}: cannot be put on the stage ({status}: {message})")
@@ -159,18 +196,21 @@ class _Load:
     def _parquet_files(self, record: Record, folder: Path) -> list[Path]:
         """The record's own files; where they are far away, or not as Snowflake takes them, one written from them."""
         local = [self._table.local(file) for file in record.files]
-        if all(local) and self._manifest.data_type == "parquet" and not _has_uint64(self._schema):
+        as_it_is = not _has_uint64(self._schema) and self._staged == self._schema.names
+        if all(local) and self._manifest.data_type == "parquet" and as_it_is:
             return [Path(path) for path in local]
         wanted = pa.schema([(field.name, _stored(field.type)) for field in self._schema])
-        with parquet.ParquetWriter(folder / "rows.parquet", wanted, compression="zstd") as writer:
+        staged = pa.schema(list(zip(self._staged, wanted.types, strict=True)))
+        with parquet.ParquetWriter(folder / "rows.parquet", staged, compression="zstd") as writer:
             for batch in self._table.read(self._manifest, [record], wanted):
-                writer.write_batch(batch)
+                writer.write_batch(batch.rename_columns(self._staged))
         return [folder / "rows.parquet"]
 
     def _copy(self, files: list[str]) -> int:
         """COPY the files into the staging table; how many rows came."""
         columns = ", ".join(_quote(name) for name in self._schema.names)
-        values = ", ".join(f'$1:"{field.name}"::{_sql_type(field)}' for field in self._schema)
+        pairs = zip(self._staged, self._schema, strict=True)
+        values = ", ".join(f'$1:"{name}"::{_sql_type(field)}' for name, field in pairs)
         rows = 0
         for first in range(0, len(files), FILES_PER_COPY):
             names = ", ".join(f"'{name}'" for name in files[first : first + FILES_PER_COPY])
@@ -188,16 +228,20 @@ class _Load:
         for start, stop in todo.delete:
             column = _quote(self._manifest.partition_columns[0])
             self._execute(f"DELETE FROM {self._name} WHERE {column} >= '{start}' AND {column} < '{stop}'")
-        columns = ", ".join(_quote(name) for name in self._schema.names)
-        values = ", ".join(_cast(_quote(name), *there[name.upper()]) for name in self._schema.names)
-        [(rows,)] = self._execute(f"INSERT INTO {self._name} ({columns}) SELECT {values} FROM {self._staging}")
-        todo.check(rows)
+        todo.check(self._insert(there))
         self._execute(f"DELETE FROM {self._ledger} WHERE TABLE_ID = %s", self._manifest.table_id)
         entries = todo.ledger_rows.to_pylist()
         columns = ", ".join(_quote(name) for name in LEDGER_SCHEMA.names)
         insert = f"INSERT INTO {self._ledger} ({columns}) VALUES (%s, %s, %s, %s, %s, %s, %s)"
         with self._connection.cursor() as cursor:
             cursor.executemany(insert, [tuple(entry.values()) for entry in entries])
+
+    def _insert(self, there: dict[str, tuple[Column, str]]) -> int:
+        """Move the rows from the staging table; how many there were."""
+        columns = ", ".join(_quote(name) for name in self._schema.names)
+        values = ", ".join(_cast(_quote(name), *there[name.upper()]) for name in self._schema.names)
+        [(rows,)] = self._execute(f"INSERT INTO {self._name} ({columns}) SELECT {values} FROM {self._staging}")
+        return rows
 
     def _execute(self, statement: str, *values: object) -> list[tuple]:
         with self._connection.cursor() as cursor:
@@ -268,6 +312,10 @@ def _definitions(fields: Iterable[pa.Field]) -> list[str]:
 
 def _name(*parts: str) -> str:
     return ".".join(_quote(part) for part in parts)
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _quote(identifier: str) -> str:

@@ -1,5 +1,6 @@
 """A published table to load: what the tests of the targets begin with."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -34,22 +35,28 @@ class Published:
             now,
         )
 
-    def publish_values(self, schema, *rows):
+    def publish_values(self, schema, *rows, data_type="parquet", **more):
         """All rows in one piece, whatever their columns."""
-        chunk = Chunk("q", None, Layout("parquet", add_timestamp_column=False), "db")
-        return self._publish("overwrite", schema, [(chunk, list(rows))], datetime.now(UTC))
+        chunk = Chunk("q", None, Layout(data_type, add_timestamp_column=False), "db")
+        return self._publish("overwrite", schema, [(chunk, list(rows))], datetime.now(UTC), **more)
 
     def load(self, *arguments, **more):
         return self.target.load(self.table, self.publish(*arguments, **more))
 
-    def load_values(self, schema, *rows):
-        return self.target.load(self.table, self.publish_values(schema, *rows))
+    def load_values(self, schema, *rows, **more):
+        return self.target.load(self.table, self.publish_values(schema, *rows, **more))
 
-    def _publish(self, mode, schema, chunks, now):
+    def check(self, schema, mode="overwrite", **names):
+        """What the target has against a dump with these columns."""
+        layout = Layout("parquet", add_timestamp_column=False)
+        draft = self.table.draft(mode, "q", schema, [Chunk("q", None, layout, "db")])
+        self.target.check(self.table, replace(draft, **names))
+
+    def _publish(self, mode, schema, chunks, now, **more):
         pieces = [piece for piece, _ in chunks]
         merged, version = self.table.columns(mode, pieces, schema), self.table.begin(mode, now)
         records = [
             self.table.extract(version, piece, schema, [pa.RecordBatch.from_pylist(rows, schema)], lambda *_: None)
             for piece, rows in chunks
         ]
-        return self.table.publish(mode, version, "q", merged, pieces, records)
+        return self.table.publish(mode, version, "q", merged, pieces, records, **more)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from decimal import Decimal
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -101,9 +102,9 @@ def test_columns_are_added_and_widened(dump, mode):
 def test_what_the_table_cannot_take_is_refused_before_anything_is_read(dump):
     dump.load("overwrite", (None, rows(1)))
     with pytest.raises(ParameterError, match=r'the table "shop"."orders": column amount was decimal.* is string now'):
-        dump.target.check("shop", "orders", SCHEMA.set(2, pa.field("amount", pa.string())))
+        dump.check(SCHEMA.set(2, pa.field("amount", pa.string())))
     with pytest.raises(TargetError, match=r"column id: DuckDB has no decimal256"):
-        dump.target.check("shop", "new", pa.schema([("id", pa.decimal256(50, 0))]))
+        dump.check(pa.schema([("id", pa.decimal256(50, 0))]), table_id="new")
 
 
 def test_text_goes_into_types_that_arrow_does_not_know(dump):
@@ -152,3 +153,37 @@ def test_a_file_that_another_process_has_open(dump):
 def test_the_place_of_the_file_must_be_given():
     with pytest.raises(TargetError, match='target_secret_path: the secret must give "database", the absolute path'):
         open_target("duckdb", {"path": "warehouse.duckdb"})
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_columns_that_differ_in_capitals_are_refused_before_anything_is_read(dump, there):
+    if there:
+        dump.query("CREATE SCHEMA other")
+    with pytest.raises(TargetError, match='Column with name "ID" already exists'):
+        dump.check(pa.schema([("id", pa.int32()), ("ID", pa.int32())]))
+    assert Path(dump.path).exists() == there
+
+
+def test_a_view_of_that_name_is_refused_before_anything_is_read(dump):
+    dump.query("CREATE SCHEMA shop; CREATE VIEW shop.orders AS SELECT 1::INTEGER AS id")
+    with pytest.raises(TargetError, match=r'^table_id: "shop"."orders" is a view there'):
+        dump.check(pa.schema([("id", pa.int32())]))
+
+
+@pytest.mark.parametrize("mode", ["overwrite", "append"])
+def test_a_check_changes_nothing(dump, mode):
+    dump.load(mode, (JAN, rows(1)))
+    dump.check(SCHEMA.append(pa.field("note", pa.string())), mode="overwrite")
+    assert dump.ids() == [1]
+    assert len(dump.query("DESCRIBE shop.orders")) == 3
+    assert dump.query("SELECT count(*) FROM shop._db_dump_chunks") == [(1,)]
+
+
+def test_rows_are_replaced_by_none_only_where_that_is_allowed(dump):
+    dump.load_values(SCHEMA, *rows(1))
+    empty = dump.publish_values(SCHEMA, allow_empty=True)
+    with pytest.raises(TargetError, match=r"^allow_empty: .* would replace those of"):
+        dump.target.load(dump.table, empty)
+    assert dump.ids() == [1]
+    dump.target.load(dump.table, empty, allow_empty=True)
+    assert dump.ids() == []

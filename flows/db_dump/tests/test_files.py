@@ -143,3 +143,35 @@ def test_progress_counts_batches_and_rows(tmp_path):
 def test_an_address_without_a_driver():
     with pytest.raises(StorageError, match="staging_root: nope://x cannot be opened"):
         Folder("nope://x")
+
+
+@pytest.mark.parametrize(
+    "date_format", ["%Y-%-m", "%s", "%Y%", "%%", "%m-%Y", "%d/%m/%Y", "%b", "%H", "all", "", "%Y-W%V"]
+)
+def test_a_date_format_that_keeps_no_days_in_order_is_refused(date_format):
+    with pytest.raises(ParameterError, match=r"^partition_date_format: .* makes .* of 2023-12-09; give codes"):
+        Layout("csv", ("day",), date_format)
+
+
+@pytest.mark.parametrize(
+    "date_format", ["%Y", "%Y-%m", "%Y-%m-%d", "%F", "%Y%m%d", "%G-W%V", "%Y/%j", "%y%m", "%Y-%m-%dT%H"]
+)
+def test_date_formats(date_format):
+    Layout("csv", ("day",), date_format)
+
+
+@pytest.mark.parametrize("value", ["x" * 300, "é" * 100])
+def test_a_value_that_no_folder_can_be_called_is_told_by_parameter(tmp_path, value):
+    batch = pa.record_batch({"title": [value, "short"]})
+    with pytest.raises(ParameterError, match=r"^partition_columns: a value of title makes a folder's name of \d+"):
+        write_files(
+            Folder(str(tmp_path)),
+            "data",
+            "all",
+            [batch],
+            batch.schema,
+            Layout("csv", ("title",), add_timestamp_column=False),
+            datetime.now(UTC),
+            lambda *_: None,
+        )
+    assert not list(tmp_path.rglob("*.csv"))

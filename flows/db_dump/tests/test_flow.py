@@ -57,6 +57,7 @@ def test_every_parameter_is_described_and_has_a_default():
         ("break_query_end", "tomorrow", "current_day"),
         ("break_query_frequency", "monthly", "bimester"),
         ("table_id", "../orders", "pattern"),
+        ("dataset_id", "x" * 256, "255 characters"),
         ("max_concurrency", 0, "greater than 0"),
     ],
 )

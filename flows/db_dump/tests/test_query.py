@@ -1,9 +1,11 @@
+import re
 from datetime import UTC, date, datetime
 
+import pyarrow as pa
 import pytest
 
 from periods import Period
-from query import ParameterError, chunk_query, clean, column_list, periods
+from query import ParameterError, check_dates, chunk_query, clean, column_list, periods
 from sources.login import Login
 from sources.mysql import MySQL
 from sources.oracle import Oracle
@@ -101,3 +103,18 @@ def test_partition_columns_that_are_no_list(text):
 def test_an_empty_query():
     with pytest.raises(ParameterError, match="execute_query: is empty"):
         clean(" ; ")
+
+
+@pytest.mark.parametrize("type_", [pa.date32(), pa.timestamp("us"), pa.timestamp("us", "UTC")])
+def test_pieces_go_by_a_column_of_dates(type_):
+    check_dates("day", pa.schema([("day", type_)]))
+
+
+@pytest.mark.parametrize(
+    "type_", [pa.int32(), pa.int64(), pa.string(), pa.decimal128(8, 0), pa.float64(), pa.time64("us"), pa.bool_()]
+)
+def test_pieces_by_what_is_no_date_are_refused(type_):
+    with pytest.raises(
+        ParameterError, match=rf"^partition_columns: .* day is no date but {re.escape(str(type_))}; .*CAST"
+    ):
+        check_dates("day", pa.schema([("id", pa.date32()), ("day", type_)]))

@@ -1,7 +1,8 @@
 """What can be shown of the databases without a server; of SQL Server and Oracle with the drivers' own classes."""
 
 import ctypes
-from datetime import UTC, datetime
+import struct
+from datetime import UTC, datetime, time
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -12,8 +13,10 @@ import pytest
 from mssql_python.exceptions import sqlstate_to_exception
 from oracledb.arrow_impl import ArrowSchemaImpl
 from oracledb.errors import _Error
+from pymysql.constants import FIELD_TYPE
+from pymysql.protocol import FieldDescriptorPacket
 
-from sources import SOURCES, Login, SourceError, SourceUnavailable, open_source, oracle, sql_server
+from sources import SOURCES, Login, SourceError, SourceUnavailable, mysql, open_source, oracle, sql_server
 from sources.gather import gather
 from sources.mysql_rows import blocks, decode
 
@@ -58,6 +61,10 @@ class Sent:
         self.raw = self
 
     def peek(self) -> bytes:
+        return b""
+
+    def read(self, size: int) -> bytes:
+        assert not size
         return b""
 
     def readinto(self, free: memoryview) -> int:
@@ -127,6 +134,33 @@ def test_mysql_nulls_only(type_):
     assert received([None, None], type_) == [None, None]
 
 
+@pytest.mark.parametrize(
+    ("code", "charset", "type_"),
+    [
+        # MySQL 8 calls JSON binary; MariaDB has it as text
+        (FIELD_TYPE.JSON, 63, pa.string()),
+        (FIELD_TYPE.BLOB, 63, pa.binary()),
+        (FIELD_TYPE.BLOB, 255, pa.string()),
+        (FIELD_TYPE.GEOMETRY, 63, pa.binary()),
+        (FIELD_TYPE.STRING, 255, pa.string()),
+    ],
+)
+def test_mysql_texts_and_bytes(code, charset, type_):
+    column = mysql._column(described(code, charset))
+    assert (column.name, column.type) == ("value", type_)
+
+
+def test_mysql_json_is_utf_8_whatever_the_connection():
+    column, text = mysql._column(described(FIELD_TYPE.JSON, 63)), '{"name": "Zoë"}'
+    assert mysql._cast(pa.array([text.encode(), None]), column, "latin1").to_pylist() == [text, None]
+
+
+def described(code, charset):
+    """A column as the server describes it."""
+    names = b"".join(bytes([len(name)]) + name for name in [b"def", b"shop", b"t", b"t", b"value", b"value"])
+    return FieldDescriptorPacket(names + struct.pack("<xHIBHBxx", charset, 2**32 - 1, code, 0, 0), "utf8")
+
+
 # --- SQL Server ----------------------------------------------------------------------------------------------------
 
 
@@ -157,6 +191,11 @@ def test_sql_server_types_are_those_of_the_other_databases():
     plain = sql_server._plain(batch)
     assert plain.to_pylist() == batch.to_pylist()
     assert plain.schema.types == [pa.string(), pa.binary(), pa.decimal128(38, 2), pa.timestamp("us", "UTC")]
+
+
+def test_sql_server_times_are_kept_to_the_microsecond():
+    batch = pa.record_batch({"at": pa.array([3_723_000_000_100, None], pa.time64("ns"))})
+    assert sql_server._plain(batch).to_pydict() == {"at": [time(1, 2, 3), None]}
 
 
 @pytest.mark.parametrize(

@@ -373,3 +373,36 @@ def test_an_object_store_is_written_the_same_way():
     [file] = published.chunks[0].files
     assert folder.size(file.path) == file.bytes
     assert folder.sha256(file.path) == file.sha256
+
+
+def test_rows_are_replaced_by_none_only_where_that_is_allowed(dump):
+    dump.run("overwrite", pieces(JAN, FEB), SOURCE)
+    with pytest.raises(ParameterError, match=r"^allow_empty: .* would replace the 2 that are published"):
+        dump.run("overwrite", pieces(JAN, FEB), {JAN: []})
+    assert dump.ids() == [1, 2]
+    [chunk] = pieces(JAN, FEB)
+    version = dump.table.begin("overwrite", NOW)
+    record = dump.table.extract(version, chunk, SCHEMA, rows(), lambda *_: None)
+    dump.table.publish("overwrite", version, "SELECT *", SCHEMA, [chunk], [record], allow_empty=True)
+    assert dump.ids() == []
+    # of none there is nothing to lose
+    dump.run("overwrite", pieces(JAN, FEB), {JAN: []})
+
+
+def test_a_row_of_csv_may_be_larger_than_a_block(tmp_path, monkeypatch):
+    monkeypatch.setattr("reading.BLOCK_BYTES", 1000)
+    texts = ["short", "first\n" * 300, None, "x" * 20_000, "", "last"]
+    table, chunk = Table(str(tmp_path), "shop", "orders"), Chunk("q", None, replace(LAYOUT, data_type="csv"), "db")
+    batch = pa.record_batch({"text": texts, "day": [JAN] * len(texts)})
+    record = table.extract("1", chunk, batch.schema, [batch], lambda *_: None)
+    manifest = table.publish("overwrite", "1", "q", batch.schema, [chunk], [record])
+    read = pa.Table.from_batches(table.read(manifest, manifest.chunks, batch.schema))
+    assert read["text"].to_pylist() == texts
+
+
+def test_a_root_that_cannot_be_written_to_is_told_by_parameter(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        StorageError, match=r"^staging_root: .*/file/shop/orders cannot be written to \(Not a directory\)"
+    ):
+        Table(str(tmp_path / "file"), "shop", "orders").lock().__enter__()

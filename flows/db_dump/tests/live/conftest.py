@@ -15,9 +15,11 @@ import psycopg
 import pytest
 from prefect.testing.utilities import prefect_test_harness
 from running import MONTHLY, QUERY
+from snowflake import connector
 
 from sources import Login, open_source
 from stage import Table
+from targets import open_target
 
 
 def login(variable: str) -> Login:
@@ -58,6 +60,46 @@ def warehouse(target_login):
         connection.execute("DROP SCHEMA IF EXISTS db_dump_test CASCADE")
         yield connection
         connection.execute("DROP SCHEMA IF EXISTS db_dump_test CASCADE")
+
+
+@pytest.fixture(scope="session")
+def snowflake_login():
+    """The connection arguments of the stand-in for Snowflake."""
+    if "SECRET_SNOWFLAKE" not in os.environ:
+        pytest.fail("SECRET_SNOWFLAKE is not set; give the connection arguments of the stand-in, as JSON")
+    return json.loads(os.environ["SECRET_SNOWFLAKE"])
+
+
+@pytest.fixture(scope="session")
+def snowflake_target(snowflake_login):
+    return open_target("snowflake", snowflake_login)
+
+
+@pytest.fixture(scope="session")
+def postgres_target(target_login):
+    return open_target("postgres", target_login)
+
+
+@pytest.fixture(scope="session")
+def loaded(target_login):
+    """The PostgreSQL that was loaded into, to read from."""
+    to = target_login
+    return open_source("postgres", Login(to["host"], to["dbname"], to["user"], to["password"], to["port"]))
+
+
+@pytest.fixture
+def snowflake(snowflake_login):
+    """Run a statement in a session of its own; the schema the tests make is not there before and after."""
+    place = f"{snowflake_login['database']}.DB_DUMP_TEST"
+
+    def run(statement):
+        more = {name: value for name, value in snowflake_login.items() if name not in ("private_key", "passphrase")}
+        with closing(connector.connect(**more, password="-", login_timeout=20)) as connection:
+            return connection.cursor().execute(statement.replace("DB_DUMP_TEST", place)).fetchall()
+
+    run("DROP SCHEMA IF EXISTS DB_DUMP_TEST CASCADE")
+    yield run
+    run("DROP SCHEMA IF EXISTS DB_DUMP_TEST CASCADE")
 
 
 @pytest.fixture(scope="session")

@@ -90,14 +90,17 @@ def test_a_target_that_breaks_off_is_loaded_again(run, tmp_path, warehouse):
     """The load waits for the ledger, with all rows in its transaction; there it loses its connection."""
     db_dump(**run | HALF_OF_2025)
     run |= HALF_OF_2025 | {"break_query_end": "2025-07-31", "dump_mode": "append", "retry_dump_upload_attempts": 1}
+    manifest = tmp_path / "db_dump_test/orders/manifest.json"
+    before = manifest.read_bytes()
     with running(run) as process:
         with lock(warehouse, "LOCK TABLE db_dump_test._db_dump_chunks IN SHARE MODE"):
-            [(session,)] = until(lambda: waiting(warehouse))
+            # the check before reading does not wait for it
+            [(session,)] = until(lambda: manifest.read_bytes() != before and waiting(warehouse))
             warehouse.execute("SELECT pg_terminate_backend(%s)", [session])
         output = process.communicate()[0]
     assert process.returncode == 0, output
     assert "Retry 1/1 will start" in output
     assert "terminating connection due to administrator command" in output
     [(rows, ids)] = warehouse.execute("SELECT count(*), count(DISTINCT id) FROM db_dump_test.orders").fetchall()
-    assert rows == ids == json.loads((tmp_path / "db_dump_test/orders/manifest.json").read_text())["rows"]
+    assert rows == ids == json.loads(manifest.read_text())["rows"]
     assert unreferenced(tmp_path / "db_dump_test" / "orders") == set()

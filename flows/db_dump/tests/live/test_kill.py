@@ -78,8 +78,10 @@ def test_killed_while_it_loads(run, table, tmp_path, shop, warehouse, mode, held
     finish(before)
     rows = warehouse.execute("SELECT count(*), sum(id) FROM db_dump_test.orders").fetchall()
     run |= {"dump_mode": mode}
+    older = table.published()
     with lock(warehouse, held), running(run) as process:
-        until(lambda: waiting(warehouse))
+        # the check before reading does not wait for it
+        until(lambda: table.published() != older and waiting(warehouse))
         kill(process)
         assert warehouse.execute("SELECT count(*), sum(id) FROM db_dump_test.orders").fetchall() == rows
     sessions = "SELECT pid FROM pg_stat_activity WHERE application_name = 'db_dump'"

@@ -200,9 +200,9 @@ def test_what_the_table_cannot_take_is_refused_before_anything_is_read(dump):
     with pytest.raises(
         ParameterError, match=r'the table "db_dump_test"."orders": column amount was decimal.* is string now'
     ):
-        dump.target.check("db_dump_test", "orders", SCHEMA.set(2, pa.field("amount", pa.string())))
+        dump.check(SCHEMA.set(2, pa.field("amount", pa.string())))
     with pytest.raises(TargetError, match=r"column id: PostgreSQL has no duration"):
-        dump.target.check("db_dump_test", "new", pa.schema([("id", pa.duration("us"))]))
+        dump.check(pa.schema([("id", pa.duration("us"))]), table_id="new")
 
 
 def test_a_trigger_that_drops_rows_is_noticed(dump, warehouse, ids):
@@ -244,8 +244,9 @@ def test_files_that_cannot_be_read(dump, tmp_path, ids):
 
 @pytest.mark.parametrize("wrong", [{"password": "wrong"}, {"port": 1}, {"dbname": "nowhere"}])
 def test_a_target_that_cannot_be_reached(dump, target_login, wrong):
+    dump.target = open_target("postgres", target_login | wrong)
     with pytest.raises(TargetUnavailable) as error:
-        open_target("postgres", target_login | wrong).check("db_dump_test", "orders", SCHEMA)
+        dump.check(SCHEMA)
     assert "\n" not in str(error.value)
     assert target_login["password"] not in str(error.value)
 
@@ -255,7 +256,69 @@ def test_arguments_that_are_none(target_login):
         open_target("postgres", target_login | {"bogus": "1"})
 
 
-def test_no_row_at_all(dump, types, ids):
+def test_no_row_at_all_replaces_rows_only_where_that_is_allowed(dump, types, ids):
     dump.load("overwrite", (None, rows(1)))
-    dump.load_values(SCHEMA)
+    empty = dump.publish_values(SCHEMA, allow_empty=True)
+    with pytest.raises(TargetError, match=r'^allow_empty: .* would replace those of the table "db_dump_test"."orders"'):
+        dump.target.load(dump.table, empty)
+    assert ids() == [1]
+    dump.target.load(dump.table, empty, allow_empty=True)
     assert (list(types()), ids()) == (["id", "day", "amount"], [])
+    # of none there is nothing to lose
+    dump.target.load(dump.table, empty)
+
+
+def columns(*names):
+    return pa.schema([(name, pa.int16()) for name in names])
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        (columns("id", "xmin"), r'column name "xmin" conflicts with a system column name'),
+        (columns(*(f"c{number}" for number in range(1601))), "tables can have at most 1600 columns"),
+        (columns("id", "x" * 64), "execute_query: x{64} is longer than 63"),
+        (columns("id", ""), "execute_query: column 2 has no name"),
+    ],
+    ids=["xmin", "1601", "64", "empty"],
+)
+def test_columns_that_cannot_be_are_refused_before_anything_is_read(dump, query, schema, message):
+    with pytest.raises((TargetError, ParameterError), match=message) as error:
+        dump.check(schema)
+    assert "\n" not in str(error.value)
+    assert query("SELECT 1 FROM pg_namespace WHERE nspname = 'db_dump_test'") == []
+
+
+@pytest.mark.parametrize("mode", ["overwrite", "append"])
+def test_a_view_of_that_name_is_refused_before_anything_is_read(dump, warehouse, mode):
+    warehouse.execute(f"CREATE SCHEMA db_dump_test; CREATE VIEW {TABLE} AS SELECT 1::int2 AS id")
+    with pytest.raises(TargetError, match=r'"orders"'):
+        dump.check(columns("id"), mode)
+
+
+def test_what_keeps_rows_from_being_replaced_is_told_before_anything_is_read(dump, warehouse):
+    dump.load_values(columns("id"), {"id": 1})
+    warehouse.execute(f"ALTER TABLE {TABLE} ADD PRIMARY KEY (id)")
+    warehouse.execute(f"CREATE TABLE db_dump_test.lines (id int2 REFERENCES {TABLE})")
+    with pytest.raises(TargetError, match=r"cannot truncate a table referenced in a foreign key constraint"):
+        dump.check(columns("id"))
+
+
+def test_a_check_changes_nothing_and_waits_for_nobody(dump, warehouse, query, types, ids):
+    dump.load("overwrite", (None, rows(1)))
+    about = f"SELECT '{TABLE}'::regclass::oid, (SELECT sum(rows) FROM db_dump_test._db_dump_chunks)"
+    before = query(about)
+    dump.check(SCHEMA.append(pa.field("note", pa.string())))
+    assert (query(about), ids(), list(types())) == (before, [1], ["id", "day", "amount"])
+    with warehouse.transaction():
+        warehouse.execute(f"SELECT FROM {TABLE}")
+        dump.check(SCHEMA)
+
+
+@pytest.mark.parametrize("sql", ["numeric(5,-2)", "numeric(2,5)"])
+def test_a_number_of_an_odd_scale_is_widened_and_not_rounded(dump, warehouse, query, sql):
+    warehouse.execute(f"CREATE SCHEMA db_dump_test; CREATE TABLE {TABLE} (value {sql})")
+    value = Decimal("12345") if "-" in sql else Decimal("0.12345")
+    type_ = pa.decimal128(7, 0) if "-" in sql else pa.decimal128(5, 5)
+    dump.load_values(pa.schema([("value", type_)]), {"value": value})
+    assert query(f"SELECT value FROM {TABLE}") == [(value,)]

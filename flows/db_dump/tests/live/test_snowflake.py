@@ -1,49 +1,26 @@
 """Loads into the stand-in for Snowflake, over HTTP with the real connector: PUT, COPY INTO, transactions."""
 
 # ruff: noqa: S608 - the queries are written here
-import json
-import os
-from contextlib import closing
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from uuid import uuid4
 
 import pyarrow as pa
 import pytest
-import snowflake.connector
 from publishing import FEB, JAN, MAR, SCHEMA, Published, rows
 
 from query import ParameterError
 from targets import TargetError, TargetUnavailable, open_target
 
-SCHEMA_NAME = "DB_DUMP_TEST"
 
-
-@pytest.fixture(scope="module")
-def arguments():
-    if "SECRET_SNOWFLAKE" not in os.environ:
-        pytest.fail("SECRET_SNOWFLAKE is not set; give the connection arguments of the stand-in, as JSON")
-    return json.loads(os.environ["SECRET_SNOWFLAKE"])
+@pytest.fixture
+def query(snowflake):
+    return snowflake
 
 
 @pytest.fixture
-def query(arguments):
-    """Run a statement in a session of its own, in a schema that is empty before and gone after the test."""
-    place = f"{arguments['database']}.{SCHEMA_NAME}"
-
-    def run(statement):
-        more = {name: value for name, value in arguments.items() if name not in ("private_key", "passphrase")}
-        with closing(snowflake.connector.connect(**more, password="-", login_timeout=20)) as connection:
-            return connection.cursor().execute(statement.replace("DB_DUMP_TEST.", f"{place}.")).fetchall()
-
-    run(f"DROP SCHEMA IF EXISTS {place} CASCADE")
-    yield run
-    run(f"DROP SCHEMA IF EXISTS {place} CASCADE")
-
-
-@pytest.fixture
-def dump(tmp_path, arguments, query):
-    return Published(tmp_path, open_target("snowflake", arguments), SCHEMA_NAME.lower())
+def dump(tmp_path, snowflake_login, query):
+    return Published(tmp_path, open_target("snowflake", snowflake_login), "db_dump_test")
 
 
 @pytest.fixture
@@ -132,7 +109,7 @@ def test_what_the_table_cannot_take_is_refused_before_anything_is_read(dump):
         (pa.decimal256(50, 2), TargetError, r"column amount: Snowflake has no decimal256"),
     ]:
         with pytest.raises(error, match=message):
-            dump.target.check("db_dump_test", "orders", SCHEMA.set(2, pa.field("amount", type_)))
+            dump.check(SCHEMA.set(2, pa.field("amount", type_)))
 
 
 def test_a_load_that_fails_changes_nothing(dump, query, ids, monkeypatch):
@@ -161,10 +138,10 @@ def test_nothing_stays_on_the_stage(dump, query, monkeypatch):
     assert query(f"LIST @DB_DUMP_TEST._DB_DUMP_STAGE_{tokens.pop()}") == []
 
 
-def test_a_warehouse_that_cannot_be_reached(arguments):
-    target = open_target("snowflake", arguments | {"port": 1, "login_timeout": 1})
+def test_a_warehouse_that_cannot_be_reached(dump, snowflake_login):
+    dump.target = open_target("snowflake", snowflake_login | {"port": 1, "login_timeout": 1})
     with pytest.raises(TargetUnavailable) as error:
-        target.check("db_dump_test", "orders", SCHEMA)
+        dump.check(SCHEMA)
     assert "\n" not in str(error.value)
 
 
@@ -175,8 +152,40 @@ def test_a_warehouse_that_cannot_be_reached(arguments):
         ({"warehouse": None}, None),
     ],
 )
-def test_a_secret_that_cannot_be_used(arguments, change, message):
-    wrong = {name: value for name, value in (arguments | change).items() if value is not None}
+def test_a_secret_that_cannot_be_used(snowflake_login, change, message):
+    wrong = {name: value for name, value in (snowflake_login | change).items() if value is not None}
     with pytest.raises(TargetError, match=message or "target_secret_path: the secret lacks warehouse") as error:
         open_target("snowflake", wrong)
     assert "NONSENSE" not in str(error.value)
+
+
+def test_columns_of_any_name(dump, query):
+    """Among them what ends an identifier, a text, a path or a statement."""
+    names = ['a"b', "it's", "two words", "select", "é", "x;--", "a.b", "$1", "%s", '"', "\\"]
+    schema = pa.schema([(name, pa.string()) for name in names])
+    dump.check(schema)
+    dump.load_values(schema, dict(zip(names, "abcdefghijk", strict=True)))
+    assert query("SELECT * FROM DB_DUMP_TEST.orders") == [tuple("abcdefghijk")]
+    assert [row[0] for row in query("DESCRIBE TABLE DB_DUMP_TEST.orders")] == [name.upper() for name in names]
+
+
+def test_columns_that_differ_in_capitals_are_refused_before_anything_is_read(dump):
+    with pytest.raises(ParameterError, match=r"^execute_query: id, ID are one name there"):
+        dump.check(pa.schema([("id", pa.int64()), ("ID", pa.int64())]))
+
+
+def test_rows_are_replaced_by_none_only_where_that_is_allowed(dump, ids):
+    dump.load_values(SCHEMA, *rows(1))
+    empty = dump.publish_values(SCHEMA, allow_empty=True)
+    with pytest.raises(TargetError, match=r"^allow_empty: .* would replace those of"):
+        dump.target.load(dump.table, empty)
+    assert ids() == [1]
+    dump.target.load(dump.table, empty, allow_empty=True)
+    assert ids() == []
+
+
+def test_a_check_changes_nothing(dump, ids, query):
+    dump.load("overwrite", (None, rows(1)))
+    dump.check(SCHEMA)
+    dump.check(SCHEMA.append(pa.field("note", pa.string())))
+    assert (ids(), len(query("DESCRIBE TABLE DB_DUMP_TEST.orders"))) == ([1], 3)

@@ -1,6 +1,7 @@
 """Rows arrive as they left, for the day that was asked."""
 
 import csv
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -177,3 +178,15 @@ def test_tables_that_cannot_be_made_are_left_out_with_a_word(run, shop, target, 
     assert "the table bare is left out: it has no columns" in caplog.text
     assert "the table northwind_loaded is left out: the target keeps one of that name" in caplog.text
     assert loaded_day(target) == ["2026-11-19"]
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_session_is_as_before_for_those_who_get_it_from_a_pooler(target, monkeypatch, read_only):
+    kept = []
+    with monkeypatch.context() as patched:
+        patched.setattr(psycopg.Connection, "close", lambda session: kept.append(session))
+        with target.transaction(read_only=read_only) as connection:
+            assert connection.execute("SHOW DateStyle").fetchone() == ("ISO, MDY",)
+    [session] = kept
+    with closing(session):
+        assert session.execute("SELECT name FROM pg_settings WHERE source = 'session'").fetchall() == []
