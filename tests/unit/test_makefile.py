@@ -227,8 +227,8 @@ def test_logs_of_a_host_that_is_away_are_missed_in_one_line(tmp_path: Path) -> N
     [
         (
             ["UNIT=ngnix", "HOST=one"],
-            "failed: localhost: Find the unit: The journal of one has no line of ngnix: correct UNIT=; make status"
-            " shows the units.",
+            "failed: localhost: Find the unit: The journal of one has no line of ngnix: correct UNIT=; "
+            "`make status ENV=lab` shows the units.",
         ),
         (
             ["UNIT=nginx", "HOST=three"],
