@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+import ansible.plugins.loader  # noqa: F401 - refuses to be imported after Prefect, which adds an import hook
 import hypothesis
 import pytest
 from warm_server import Server, shared_server
@@ -16,6 +17,13 @@ from deployer.inspection import Flow, inspect  # noqa: E402
 # An example may take its time on a machine that has other things to do.
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("patient")
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages name the environment that a command was typed for: here none."""
+    monkeypatch.delenv("ENV", raising=False)
+
 
 LOCK = "prefect==3.9.1 \\\n    --hash=sha256:00\n    # via -r requirements.in\n"
 FLOW = '''

@@ -60,5 +60,9 @@ def test_in_programs(path: Path) -> None:
 def test_in_the_makefile() -> None:
     told = re.findall(r'echo "(.*?)"[;} ]', (ROOT / "Makefile").read_text())
     assert any("make logs" in text for text in told)
-    # A lab has a name of its own instead; the list of commands is for all environments.
-    assert {wrong for text in told for wrong in foreign(text, "$(ENV)")} <= {"make down"}
+    # A lab is one by its name; the list of commands is for all environments.
+    assert {wrong for text in told for wrong in foreign(text, "$(ENV)")} <= {
+        "make down",
+        "make up",
+        "make test-faults FAULTS=$(name)",
+    }
