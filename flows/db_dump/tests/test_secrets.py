@@ -5,7 +5,7 @@ import logging
 
 import pytest
 from hostile import ENCODED, MARK, SECRET, told
-from publishing import SCHEMA
+from publishing import SCHEMA, Published
 
 from credentials import database_login, target_arguments
 from sources import Login, SourceError, open_source
@@ -44,10 +44,10 @@ def test_a_folder(log, address):
 
 
 @pytest.mark.parametrize("arguments", [{}, {"no_such_option": SECRET}], ids=["no server", "no option"])
-def test_a_target(log, arguments):
+def test_a_target(log, tmp_path, arguments):
     target_of = {"host": "127.0.0.1", "port": 1, "dbname": "warehouse", "user": "loader", "password": SECRET}
     with pytest.raises(TargetError) as caught:
-        open_target("postgres", target_of | arguments).check("shop", "orders", SCHEMA)
+        Published(tmp_path, open_target("postgres", target_of | arguments)).check(SCHEMA)
     assert MARK not in told(caught.value) + log.text
 
 
