@@ -60,10 +60,7 @@ def test_all_queues_are_found_however_many_the_server_lists_at_once(small_pages:
     (tmp_path / "play.yml").write_text(PLAY)
     given = {
         "open_queues_api": small_pages.url,
-        "platform_api_environment": {
-            "PREFECT_API_AUTH_STRING": small_pages.auth,
-            "PREFECT_API_SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
-        },
+        "platform_api_environment": {"PREFECT_API_AUTH_STRING": small_pages.auth},
     }
     command = [Path(sys.executable).with_name("ansible-playbook"), "-i", "localhost,", "-c", "local"]
     played = subprocess.run(
