@@ -16,9 +16,10 @@ export LAB_DIR = $(CURDIR)/.lab/$(LAB_NAME)
 $(foreach name,ARGS CANCEL CONFIRM FLOW HOST LIMIT NAME OFF ON OVERWRITE PACKED PARAMS PROJECT PRUNE REASON RELEASE START TAGS TEMPLATE TIME TYPE UNIT,$(eval \
   override export $(name) := $$(if $$(filter command,$$(origin $(name))),$$(value $(name)))))
 
-# These are names and numbers, which recipes have as they stand: what else make or a shell would read is refused.
+# These are names and numbers, FAULTS several, which recipes have as they stand: what else make or a shell would read is refused.
 strange := ' " ` $$ ; & | < > ( ) { } [ ] * ? ! \# ~ \ % :
-strange_in = $(or $(filter-out 1,$(words $(value $(1)))),$(strip $(foreach sign,$(strange),$(findstring $(sign),$(value $(1))))))
+blanks_in = $(filter-out 1 $(if $(filter FAULTS,$(1)),$(words $(value $(1)))),$(words $(value $(1))))
+strange_in = $(or $(call blanks_in,$(1)),$(strip $(foreach sign,$(strange),$(findstring $(sign),$(value $(1))))))
 $(foreach name,CURDIR ENV LAB_NAME LAB_RELEASE LAB_PORT_OFFSET $(foreach optional,BENCH_ROWS FAULTS TEST_DEADLINE,$(if $(value $(optional)),$(optional))),\
   $(if $(call strange_in,$(name)),$(error $(name)='$(value $(name))' cannot be used: give it without blanks and signs$(if $(filter CURDIR,$(name)), by moving the clone to another folder))))
 

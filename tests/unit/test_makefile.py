@@ -79,6 +79,12 @@ def test_so_is_one_that_need_not_be_there(tmp_path: Path, name: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_faults_may_be_several(tmp_path: Path) -> None:
+    clean = {key: text for key, text in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    command = ["make", f"--file={ROOT}/Makefile", "help", "FAULTS=restore drift"]
+    assert subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, check=False).returncode == 0
+
+
 def test_every_variable_that_may_be_set_is_tried_here() -> None:
     """Each of them is a text, or a name that is refused if it is strange; what is left is the secrets of a job."""
     exported = set(re.findall(r"^(?:[\w% -]+: )?export ([A-Z_]+) \?=", MAKEFILE, re.MULTILINE))
