@@ -189,4 +189,5 @@ def test_a_session_is_as_before_for_those_who_get_it_from_a_pooler(target, monke
             assert connection.execute("SHOW DateStyle").fetchone() == ("ISO, MDY",)
     [session] = kept
     with closing(session):
+        session.autocommit = True  # psycopg would begin a transaction like the one before
         assert session.execute("SELECT name FROM pg_settings WHERE source = 'session'").fetchall() == []
