@@ -260,10 +260,10 @@ def _check_sizes(document: Document, declared: Declaration, flow: Flow | None, t
 def _check_schedules(projects: list[_Project]) -> None:
     """Every schedule must fire, without keeping the server busy."""
     schedules = [
-        (each.document, location, schedule)
-        for each in projects
-        for one, _ in each.declared
-        for location, schedule in one.schedules.items()
+        (project.document, location, schedule)
+        for project in projects
+        for declared, _ in project.declared
+        for location, schedule in declared.schedules.items()
     ]
     reasons = dates.problems([schedule for *_, schedule in schedules])
     for (document, location, _), reason in zip(schedules, reasons, strict=True):

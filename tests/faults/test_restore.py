@@ -113,7 +113,7 @@ def test_a_restore_that_was_interrupted_goes_on(client: SyncPrefectClient, host:
     ("arguments", "words"),
     [
         ([], ["flow runs", "OVERWRITE=1"]),
-        (["TIME=soon"], ["TIME=soon is no moment", "TIME='2026-11-20 14:00:00+00'"]),
+        (["TIME=soon"], ["TIME=soon is not a valid time", "TIME='2026-11-20 14:00:00+00'"]),
         (["TIME=2020-01-01 00:00:00+00"], ["is not in the backups: they go from 20"]),
         (["TIME=2100-01-01 00:00:00+00"], ["is not in the backups: they go from 20"]),
     ],

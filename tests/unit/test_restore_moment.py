@@ -57,4 +57,4 @@ def test_a_moment_is_read_where_the_host_is(read: Callable, time: str, text: str
 
 
 def test_what_is_no_moment_is_refused(read: Callable) -> None:
-    assert "TIME=soon is no moment: write it like TIME='2026-11-20 14:00:00+00'." in read("soon")
+    assert "TIME=soon is not a valid time: write it like TIME='2026-11-20 14:00:00+00'." in read("soon")
