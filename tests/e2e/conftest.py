@@ -1,11 +1,13 @@
 """The lab as its users meet it: over HTTPS, through nginx, with the settings that `make env` gives."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
-from lab import Site
+from lab import ROOT, Site
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from pydantic import SecretStr
@@ -14,6 +16,19 @@ from waiting import until
 NEEDED = ("LAB_DIR", "LAB_PORT_OFFSET", "PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_API_SSL_CERT_FILE")
 if missing := [name for name in NEEDED if name not in os.environ]:
     pytest.exit(f"tests/e2e: {', '.join(missing)} not set: run these tests with `make test`", returncode=2)
+
+
+MADE_HERE = (".venv", ".cache", ".lab")
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the clone that drives the same lab: tests that run beside these do not see the projects added to it."""
+    ignored = shutil.ignore_patterns(*MADE_HERE, "__pycache__", ".*_cache", ".hypothesis", "results", "target")
+    clone = shutil.copytree(ROOT, tmp_path_factory.mktemp("clone") / "prefect", symlinks=True, ignore=ignored)
+    for name in MADE_HERE:
+        (clone / name).symlink_to(ROOT / name)
+    return clone
 
 
 @pytest.fixture(scope="session")

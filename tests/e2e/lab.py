@@ -13,10 +13,10 @@ from pydantic import SecretStr
 ROOT = Path(__file__).parents[2]
 
 
-def make(*arguments: str) -> str:
+def make(*arguments: str, clone: Path = ROOT) -> str:
     """What a command of the Makefile prints; raises a CalledProcessError if it fails."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    return subprocess.run(["make", *arguments], cwd=ROOT, env=clean, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(["make", *arguments], cwd=clone, env=clean, capture_output=True, text=True, check=True).stdout
 
 
 def notifications() -> list[dict]:

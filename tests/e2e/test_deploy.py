@@ -156,25 +156,21 @@ class Releases(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def releases(client: SyncPrefectClient) -> Iterator[Releases]:
-    """A second release, with new projects in the clone itself, as `make` ships what is there."""
-    flows = ROOT / "flows"
-    names = ("rollback_test", "made_dump", "made_pipeline", "made_plain")
+def releases(client: SyncPrefectClient, clone: Path) -> Iterator[Releases]:
+    """A second release, of a clone with new projects."""
 
     def release() -> str:
         return client.read_deployment_by_name("northwind/daily").version
 
     before = release()
     try:
-        write_project(flows, names[0]).joinpath("apt.txt").write_text("jq  # for the names of files\n")
-        make("new-project", f"NAME={names[1]}", "TEMPLATE=db_dump")
-        make("new-project", f"NAME={names[2]}", "TEMPLATE=pipeline")
-        make("new-project", f"NAME={names[3]}", "TEMPLATE=plain")
-        make("deploy-flows")
+        write_project(clone / "flows", "rollback_test").joinpath("apt.txt").write_text("jq  # for the names of files\n")
+        make("new-project", "NAME=made_dump", "TEMPLATE=db_dump", clone=clone)
+        make("new-project", "NAME=made_pipeline", "TEMPLATE=pipeline", clone=clone)
+        make("new-project", "NAME=made_plain", "TEMPLATE=plain", clone=clone)
+        make("deploy-flows", clone=clone)
         yield Releases(before, release())
     finally:
-        for name in names:
-            shutil.rmtree(flows / name, ignore_errors=True)
         make("deploy-flows", "PRUNE=1")
 
 
@@ -184,9 +180,9 @@ def test_the_packages_that_a_project_wants_are_on_the_host(releases: Releases, h
 
 @pytest.mark.parametrize("name", ["made_dump", "made_pipeline", "made_plain"])
 def test_a_new_project_runs_at_once(
-    releases: Releases, name: str, start: Callable[..., FlowRun], finish: Callable[[FlowRun], FlowRun]
+    releases: Releases, clone: Path, name: str, start: Callable[..., FlowRun], finish: Callable[[FlowRun], FlowRun]
 ) -> None:
-    [deployment] = yaml.safe_load((ROOT / "flows" / name / "prefect.yaml").read_text())["deployments"]
+    [deployment] = yaml.safe_load((clone / "flows" / name / "prefect.yaml").read_text())["deployments"]
     run = finish(start(f"{name.replace('_', '-')}/{deployment['name']}"))
     assert run.state.is_completed(), run.state.message
 

@@ -40,13 +40,11 @@ def inventory() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def project() -> Iterator[Path]:
-    """A project in the clone itself, as `make` ships what is there; the lab is left as it was."""
-    flows = ROOT / "flows"
+def project(clone: Path) -> Iterator[Path]:
+    """A project of its own; the lab is left as it was."""
     try:
-        yield write_project(flows, PROJECT)
+        yield write_project(clone / "flows", PROJECT)
     finally:
-        shutil.rmtree(flows / PROJECT, ignore_errors=True)
         make("deploy-flows", "PRUNE=1")
 
 
@@ -70,6 +68,7 @@ def change(project: Path, line: str) -> None:
 
 def test_a_changed_flow_gets_there_by_the_key_and_by_an_administrator_in_turn(
     inventory: str,
+    clone: Path,
     project: Path,
     host: Host,
     client: SyncPrefectClient,
@@ -84,10 +83,10 @@ def test_a_changed_flow_gets_there_by_the_key_and_by_an_administrator_in_turn(
     ):
         change(project, line)
         if by_key:
-            make("pack")
-            make("deploy-flows", "PACKED=1", inventory)
+            make("pack", clone=clone)
+            make("deploy-flows", "PACKED=1", inventory, clone=clone)
         else:
-            make("deploy-flows")
+            make("deploy-flows", clone=clone)
         release = client.read_deployment_by_name(DEPLOYMENT).version
         releases.append(release)
         assert host.file(f"{RELEASES}/{release}/{PROJECT}/flow.py").content_string.endswith(f"{line}\n")
@@ -99,13 +98,15 @@ def test_a_changed_flow_gets_there_by_the_key_and_by_an_administrator_in_turn(
     assert client.read_deployment_by_name(DEPLOYMENT).version == releases[1]
 
 
-def test_a_package_that_is_missing_is_for_an_administrator(inventory: str, project: Path, host: Host) -> None:
+def test_a_package_that_is_missing_is_for_an_administrator(
+    inventory: str, clone: Path, project: Path, host: Host
+) -> None:
     package = "sl"
     assert not host.package(package).is_installed
     (project / "apt.txt").write_text(f"{package}\n")
     try:
         with pytest.raises(CalledProcessError) as refused:
-            make("deploy-flows", inventory)
+            make("deploy-flows", inventory, clone=clone)
     finally:
         (project / "apt.txt").unlink()
     said = refused.value.stdout + refused.value.stderr
@@ -129,13 +130,13 @@ def bring_wheel(project: Path) -> None:
 
 
 def test_a_project_brings_a_wheel_that_no_index_has(
-    project: Path, host: Host, start: Callable[..., FlowRun], finish: Callable[[FlowRun], FlowRun]
+    clone: Path, project: Path, host: Host, start: Callable[..., FlowRun], finish: Callable[[FlowRun], FlowRun]
 ) -> None:
     before = {name: (project / name).read_bytes() for name in ("requirements.txt", "flow.py")}
     bring_wheel(project)
     change(project, "import brought_along  # noqa")
     try:
-        make("deploy-flows")
+        make("deploy-flows", clone=clone)
         assert finish(start(DEPLOYMENT)).state.is_completed()
     finally:
         shutil.rmtree(project / "wheels")
