@@ -49,9 +49,18 @@ def test_the_longest_file_is_begun_first(suite: pytest.Pytester) -> None:
     assert order.longest_first(files) == ["test_long.py", "test_new.py", "test_short.py"]
 
 
-def test_with_a_deadline_the_order_changes_with_the_commit() -> None:
+def test_the_order_changes_with_the_commit_when_some_files_do_not_fit() -> None:
     files = ["test_short.py", "test_long.py"]
     assert {tuple(order.by_commit(files, commit)) for commit in "abcdefgh"} == {tuple(files), tuple(reversed(files))}
+
+
+@pytest.mark.parametrize(("minutes", "fit"), [(10, False), (12, True)])
+def test_files_fit_by_their_last_known_time_on_this_machine(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, minutes: int, fit: bool
+) -> None:
+    monkeypatch.setattr(order, "speed", lambda: 2.0)
+    files = ["test_short.py", "test_long.py"]  # 1010 s on the reference machine, three at a time
+    assert order.all_fit(files, time.time() + minutes * 60) is fit
 
 
 def test_files_that_are_run_side_by_side_are_all_measured(suite: pytest.Pytester, monkeypatch) -> None:

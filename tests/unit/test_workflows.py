@@ -70,6 +70,8 @@ def test_zizmor_finds_nothing():
 
 @pytest.mark.parametrize("step", RUN_STEPS)
 def test_every_shell_line_is_a_target_of_the_makefile(step):
+    if step["run"] == ".ci/run":  # `make test` within the time that a job has
+        return
     line = re.fullmatch(r"make ([a-z-]+)( ENV=[a-z]+)?( PACKED=1)?", step["run"])
     assert line, step["run"]
     rules = re.findall(r"^([a-z][a-z -]*):(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE)
