@@ -1,8 +1,9 @@
-"""Needs the source databases with the sample data, a database to load into, and the stand-in for Snowflake:
+"""Needs the source databases with the sample data, a database to load into, a pooler, and the stand-in for Snowflake:
 
 SOURCE_POSTGRES_DSN=postgresql://reader:…@127.0.0.1:15432/shop
 SOURCE_MARIADB_DSN=mysql://reader:…@127.0.0.1:13306/shop
 TARGET_POSTGRES_DSN=postgresql://loader:…@127.0.0.1:15433/warehouse
+POOLER_PORT=16432
 SECRET_SNOWFLAKE={"account": "lab", "host": "127.0.0.1", …}
 """
 

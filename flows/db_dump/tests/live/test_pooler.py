@@ -1,9 +1,6 @@
 """Nothing that a dump or a load sets outlives its transaction: a pooler gives the session to another client then."""
 
 import os
-import shutil
-import socket
-import subprocess
 from contextlib import closing
 from dataclasses import replace
 
@@ -11,7 +8,6 @@ import psycopg
 import pymysql
 import pytest
 from publishing import SCHEMA, Published, rows
-from running import until
 
 from sources import open_source
 from targets import open_target
@@ -63,45 +59,11 @@ def settings_of(session):
 
 
 @pytest.fixture
-def pooled(postgres_login, target_login, tmp_path):
-    """PgBouncer in front of both databases: one session each, handed on after each transaction. Gives its port."""
-    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
-    if not program:
-        pytest.skip("PgBouncer is not installed here: apt-get install pgbouncer")
-    source = postgres_login
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
-    settings = tmp_path / "pgbouncer.ini"
-    settings.write_text(
-        f"""
-[databases]
-{source.database} = host={source.host} port={source.port} user={source.user} password={source.password}
-{target_login["dbname"]} = host={target_login["host"]} port={target_login["port"]} user={target_login["user"]} \
-password={target_login["password"]}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-unix_socket_dir =
-auth_type = any
-pool_mode = transaction
-default_pool_size = 1
-""".replace("\\\n", "")
-    )
-    tmp_path.chmod(0o755)
-    for folder in tmp_path.parents[:2]:
-        folder.chmod(0o711)
-    user = {"user": "nobody"} if os.geteuid() == 0 else {}
-    with subprocess.Popen([program, "-q", settings], **user) as process:
-        try:
-            until(lambda: process.poll() is not None or answers(port), 10)
-            yield port
-        finally:
-            process.terminate()
-
-
-def answers(port):
-    with closing(socket.socket()) as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def pooled():
+    """The port of a PgBouncer in front of both databases: one session each, handed on after each transaction."""
+    if "POOLER_PORT" not in os.environ:
+        pytest.fail("POOLER_PORT is not set; give the port of a PgBouncer on 127.0.0.1 that pools transactions")
+    return int(os.environ["POOLER_PORT"])
 
 
 def test_others_may_write_after_a_dump_through_pgbouncer(postgres_login, pooled):
