@@ -1,7 +1,7 @@
 """How the repository's Markdown becomes the site: pages from the top folder, and links between files.
 
-Links are written for a reader of the repository. On the site those to a page lead there; a file that is no page, such as
-`monitoring/rules.yml`, keeps its name without a link.
+Links are written for a reader of the repository. On the site, links to pages lead there; the name of any other file,
+such as `monitoring/rules.yml`, stays without a link.
 """
 
 import os

@@ -119,7 +119,7 @@ def commands(makefile: str) -> str:
     """Every command that `make help` lists, under the Makefile's own sections."""
     parts = [
         "# Commands",
-        "`make help` prints this list. `ENV=` names the environment, a folder of `ansible/inventories`; default: `lab`.",
+        "`make help` prints this list. `ENV=` is the environment, a folder of `ansible/inventories`: `lab` if unset.",
     ]
     heading, rows = "", []
     for line in [*makefile.splitlines(), "# --- --- ---"]:
