@@ -396,7 +396,7 @@ bench-deploy: $(settings) ## How long deploy.py takes for 100 projects, beside `
 
 # --- documentation ---------------------------------------------------------------------------------------------------
 docs: docs-reference .cache/envs/docs/.complete ## Build the documentation as a site in .cache/docs, with all links checked
-	@NO_MKDOCS_2_WARNING=1 .cache/envs/docs/bin/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 .cache/envs/docs/bin/mkdocs build --strict
 	@echo "The documentation is in .cache/docs/index.html"
 
 docs-reference: .venv/.complete ## Write docs/reference anew: settings, commands, resources.yml, targets.yml
