@@ -6,7 +6,6 @@ such as `monitoring/rules.yml`, stays without a link.
 
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     uri: str = page.file.src_uri
     source = Path(SOURCES.get(uri, f"docs/{uri}"))
 
-    def link(match: Mapping[str, str]) -> str:
+    def link(match: re.Match[str]) -> str:
         path = os.path.normpath(source.parent / match["path"])
         if not (ROOT / path).exists():
             raise PluginError(f"{source}: {match['path']} does not exist: correct the link")

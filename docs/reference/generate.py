@@ -121,7 +121,8 @@ def commands(makefile: str) -> str:
         "# Commands",
         "`make help` prints this list. `ENV=` is the environment, a folder of `ansible/inventories`: `lab` if unset.",
     ]
-    heading, rows = "", []
+    heading = ""
+    rows: list[tuple[str, ...]] = []
     for line in [*makefile.splitlines(), "# --- --- ---"]:
         if section := SECTION.match(line):
             if rows:
