@@ -29,7 +29,7 @@ class Target(BaseModel):
         description="Precedes deployment names where targets share a server; then only deployments are registered.",
     )
     schedules: Literal["paused"] | None = Field(
-        None, description="`paused` registers every schedule paused, whatever the projects say."
+        None, description="`paused` registers every schedule paused, regardless of the projects."
     )
     work_pool: str | None = Field(None, description="Replaces the pools that the projects name.")
     tags: list[str] = Field([], description="Added to the tags of each deployment.")
