@@ -48,7 +48,7 @@ GIVEN = {
     "prefect_server_encryption_key": "of no use",
     "backup_passphrase": "of no use",
     "prefect_environments": {"server": {"installed": "/opt/prefect/envs/example-0123456789ab"}},
-    "upgrade_server": {"schema": "0123456789ab"},
+    "prefect_server_schema": "0123456789ab",
     "item": {"name": "default", "memory_max": "1G", "limit": 2},
 }
 VARIANTS = {
