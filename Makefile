@@ -97,7 +97,7 @@ define upgrade_platform
 	@$(prefect_env); ANSIBLE_ANY_ERRORS_FATAL=true ANSIBLE_LOG_PATH=$(upgrade_log) $(playbook) ansible/$(1).yml || \
 	  ANSIBLE_LOG_PATH=$(upgrade_log) $(playbook) ansible/go_back.yml -e upgrade_log=$(upgrade_log) || \
 	  { grep -q 'failed: localhost: Report that the upgrade failed' $(upgrade_log) || \
-	    echo "failed: what stands above has kept the hosts where they are; once it is mended, \`make upgrade ENV=$(ENV)\` goes on from there." >&2; exit 1; }
+	    echo "failed: the error above stopped the hosts where they are; correct it, and \`make upgrade ENV=$(ENV)\` continues from there." >&2; exit 1; }
 endef
 
 upgrade: $(settings) ## The locks of this checkout, on hosts that run others; goes back by itself if it fails: [OVERWRITE=1]

@@ -84,7 +84,7 @@ def test_what_fails_after_the_proof_is_done_by_the_next(
     answer = make("upgrade", "CONFIRM=1", locks=previous)
     assert answer.code != 0
     answer.line("failed:", "Resume the queues")
-    answer.line("failed:", "`make upgrade ENV=lab` goes on from there")
+    answer.line("failed:", "`make upgrade ENV=lab` continues from there")
     # What the new server was told must not get lost.
     late = platform.start()
     held()
