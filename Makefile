@@ -133,7 +133,7 @@ deploy-flows: $(settings) ## Check the flows, ship a release to the workers, reg
 	  $(playbook) ansible/registered.yml -e flows_manifest="$$packed/manifest.json" >/dev/null
 
 rollback: $(settings) ## Register the release before the last again, or RELEASE=<id>: [PRUNE=1]
-	@$(wanted); $(playbook) ansible/rollback.yml -e flows_wanted="$$wanted"; \
+	@$(wanted); $(playbook) ansible/rollback.yml -e flows_manifest="$$wanted"; \
 	  $(prefect_env); python deploy.py apply "$$wanted" $${PRUNE:+--prune}; \
 	  $(playbook) ansible/registered.yml -e flows_manifest="$$wanted" >/dev/null
 
