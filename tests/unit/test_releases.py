@@ -123,7 +123,7 @@ def test_a_target_goes_back_to_a_release_of_its_own(root: Path, play, tmp_path: 
     assert back("dev", release="r2") == manifest("r2", "dev")
     refused = back("production", release="r4")
     assert "there is no release r4 on localhost. It keeps, the last deployed first: r2, r1. Choose one" in refused
-    assert "there is no earlier release on localhost" in back("staging")
+    assert "there is no previous release on localhost" in back("staging")
 
 
 def test_a_host_that_knows_no_user_who_deploys_is_refused(play, tmp_path: Path) -> None:
