@@ -33,6 +33,7 @@ ISSUED = {"__proxy_renewal": {"content": base64.b64encode(b"version = 4.0.0\n").
 # What the roles take from the inventory, from loops and from what earlier tasks have found.
 GIVEN = {
     "platform_root": str(ROOT),
+    "platform_programs": read_yaml(ROOT / "ansible/group_vars/all.yml")["platform_programs"],
     "platform_url": f"https://{DOMAIN}",
     "platform_env": "production",
     "platform_notifications": {},

@@ -1,0 +1,1 @@
+"""The smallest flow: `make upgrade` runs it on every pool to prove an upgrade."""
