@@ -1,1 +1,0 @@
-"""The smallest flow: `make upgrade` runs it on every pool to prove an upgrade."""
