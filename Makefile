@@ -52,7 +52,9 @@ settings = $(STATE_DIR)/prefect.env
 prefect_env = . $(settings)
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^# --- / {gsub(/^# --- | -+$$/, ""); section = $$0} \
+	  /^[a-z-]+:.*## / {if (section) printf "\n%s\n", toupper(substr(section, 1, 1)) substr(section, 2); section = ""; \
+	  printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- the control machine -------------------------------------------------------------------------------------------
 .venv/.complete: requirements/uv.txt requirements/control.txt
@@ -67,14 +69,14 @@ help: ## This list
 	@ln -sfn "$$(.venv/bin/python -c 'import ansible_mitogen; print(ansible_mitogen.__path__[0])')/plugins/strategy" .venv/strategy
 	@touch $@
 
-lock: .venv/.complete ## Resolve every requirements.in again into its hashed lock, and tell what moved: [PROJECT=sales]
+lock: .venv/.complete ## Resolve every requirements.in into its hashed lock, and show what moved: [PROJECT=sales]
 	@python -m requirements.locks lock $${PROJECT:+--project="$$PROJECT"}
 
-outdated: .venv/.complete ## What `make lock` would move, and what a limit keeps from its latest release
+outdated: .venv/.complete ## Show what `make lock` would move, and what a limit keeps from its latest release
 	@python -m requirements.locks outdated
 
 # --- an environment ------------------------------------------------------------------------------------------------
-secrets: $(inventory) .venv/.complete ## Make the vault of ENV: strong values, and placeholders where only you know the value
+secrets: $(inventory) .venv/.complete ## Make the vault of ENV: strong values, and placeholders for values that only you know
 	@mkdir -p $(STATE_DIR)
 	@ansible-playbook -i localhost, -e secrets_template=$(CURDIR)/$(inventory)/group_vars/all/vault.yml.j2 \
 	  -e secrets_vault=$(vault) -e secrets_password=$(vault_password) ansible/secrets.yml
@@ -83,10 +85,10 @@ $(inventory):
 	@echo "$(inventory) does not exist: cp -r ansible/inventories/example $(inventory)"; exit 1
 
 part = $${TAGS:+--tags "$$TAGS"} $${LIMIT:+--limit "$$LIMIT"} $$ARGS
-provision: $(vault_opens) ## A bare server -> the platform: [TAGS=proxy] [LIMIT=host] [ARGS='-e name=value']
+provision: $(vault_opens) ## Turn bare servers into the platform, or apply changed settings: [TAGS=proxy] [LIMIT=host] [ARGS='-e name=value']
 	@$(playbook) $(part) ansible/site.yml
 
-plan-provision: $(vault_opens) ## What `make provision` would change, without changing it: [TAGS=proxy] [LIMIT=host] [ARGS=-v]
+plan-provision: $(vault_opens) ## Show what `make provision` would change, without changing it: [TAGS=proxy] [LIMIT=host] [ARGS=-v]
 	@$(playbook) $(part) ansible/site.yml --check --diff
 
 # What was cut off is gone back from, or ended, before anything else; so is what fails.
@@ -96,14 +98,14 @@ define upgrade_platform
 	@$(playbook) ansible/go_back.yml
 	@$(prefect_env); ANSIBLE_ANY_ERRORS_FATAL=true ANSIBLE_LOG_PATH=$(upgrade_log) $(playbook) ansible/$(1).yml || \
 	  ANSIBLE_LOG_PATH=$(upgrade_log) $(playbook) ansible/go_back.yml -e upgrade_log=$(upgrade_log) || \
-	  { grep -q 'failed: localhost: The upgrade failed' $(upgrade_log) || \
-	    echo "failed: what stands above has kept the hosts where they are; once it is mended, \`make upgrade ENV=$(ENV)\` goes on from there." >&2; exit 1; }
+	  { grep -q 'failed: localhost: Report that the upgrade failed' $(upgrade_log) || \
+	    echo "failed: the error above stopped the hosts where they are; correct it, and \`make upgrade ENV=$(ENV)\` continues from there." >&2; exit 1; }
 endef
 
-upgrade: $(settings) ## The locks of this checkout, on hosts that run others; goes back by itself if it fails: [OVERWRITE=1]
+upgrade: $(settings) ## Move the hosts to the locks of this checkout; rolls back if it fails: [CONFIRM=1] [OVERWRITE=1]
 	$(call upgrade_platform,upgrade)
 
-rollback-platform: $(settings) ## The locks before the last upgrade: [CONFIRM=1] [OVERWRITE=1]
+rollback-platform: $(settings) ## Move the hosts back to the locks before the last upgrade: [CONFIRM=1] [OVERWRITE=1]
 	$(call upgrade_platform,rollback_platform)
 
 # --- flows ---------------------------------------------------------------------------------------------------------
@@ -117,23 +119,23 @@ pack_apart = mkdir -p $(STATE_DIR); packed=$$(mktemp -d $(packed).XXXXXX); trap 
 # What a release wants registered, from the playbook to deploy.py, also apart.
 wanted = mkdir -p $(STATE_DIR); wanted=$$(mktemp $(STATE_DIR)/release.XXXXXX); trap 'rm -f "$$wanted"' EXIT
 
-check: .venv/.complete ## Every file under flows/, without a server
+check: .venv/.complete ## Check every file under flows/, without a server
 	@mkdir -p $(STATE_DIR); python deploy.py check --target $(ENV) 2>&1 | tee $(STATE_DIR)/check.txt
 
-plan: $(settings) ## What `make deploy-flows` would change, field by field: [PRUNE=1]
+plan: $(settings) ## Show what `make deploy-flows` would change on the server, field by field: [PRUNE=1]
 	@$(prefect_env); python deploy.py plan --target $(ENV) $(registered) --markdown $(STATE_DIR)/plan.md || test $$? = 2
 
-pack: .venv/.complete ## Check the flows and pack a release, without vault and server: make deploy-flows PACKED=1
+pack: .venv/.complete ## Check the flows and pack a release, without vault and server, for make deploy-flows PACKED=1
 	@rm -rf $(packed); python deploy.py pack --target $(ENV) $(packed)
 
-deploy-flows: $(settings) ## Check the flows, ship a release to the workers, register what it wants: [PACKED=1] [PRUNE=1]
+deploy-flows: $(settings) ## Check the flows, ship a release to the workers, register its deployments: [PACKED=1] [PRUNE=1]
 	@if test -n "$$PACKED"; then packed=$(packed); else $(pack_apart); fi; \
 	  $(prefect_env); $(playbook) ansible/deploy.yml -e flows_packed="$$packed"; \
 	  python deploy.py apply "$$packed/manifest.json" $(registered); \
 	  $(playbook) ansible/registered.yml -e flows_manifest="$$packed/manifest.json" >/dev/null
 
-rollback: $(settings) ## Register the release before the last again, or RELEASE=<id>: [PRUNE=1]
-	@$(wanted); $(playbook) ansible/rollback.yml -e flows_wanted="$$wanted"; \
+rollback: $(settings) ## Register the previous release again, or RELEASE=<id>: [PRUNE=1]
+	@$(wanted); $(playbook) ansible/rollback.yml -e flows_manifest="$$wanted"; \
 	  $(prefect_env); python deploy.py apply "$$wanted" $${PRUNE:+--prune}; \
 	  $(playbook) ansible/registered.yml -e flows_manifest="$$wanted" >/dev/null
 
@@ -141,41 +143,42 @@ run: $(settings) ## Run a deployment and follow it: FLOW=<flow>/<deployment> [PA
 	@test -n "$$FLOW" || { echo "Say which: make run FLOW=<flow>/<deployment> ENV=$(ENV)"; exit 1; }
 	@$(prefect_env); python deploy.py run "$$FLOW" $${PARAMS:+--parameters "$$PARAMS"}
 
-env: $(settings) ## The PREFECT_* settings of ENV, for: eval "$(make -s env)"
+new-project: .venv/.complete ## Make a project of your own: NAME=sales TEMPLATE=plain|db_dump|pipeline
+	@python -m templates.new_project -- "$${NAME:-}" "$${TEMPLATE:-}"
+
+# --- operation -----------------------------------------------------------------------------------------------------
+env: $(settings) ## Print the PREFECT_* settings of ENV, for: eval "$(make -s env)"
 	@cat $<
 
 $(settings): $(vault_opens) ansible/env.yml ansible/group_vars/all.yml $(shell find $(inventory) -type f -not -name '.*' 2>/dev/null)
 	@$(playbook) ansible/env.yml >/dev/null
 
-status: $(settings) ## Units, disks, updates, backups and runs on one screen; fails if something is wrong
+status: $(settings) ## Show units, disks, updates, backups and runs on one screen; fails if there is a problem
 	@mkdir -p $(STATE_DIR); $(prefect_env); python -m status $(STATE_DIR)/status.json $(playbook) ansible/status.yml
 
-logs: $(vault_opens) ## The journal of a unit: UNIT=prefect-server [HOST=host]
+logs: $(vault_opens) ## Show the journal of a unit: UNIT=prefect-server [HOST=host]
 	@test -n "$$UNIT" || { echo "Say which: make logs UNIT=prefect-server ENV=$(ENV) (or prefect-worker@default, nginx, ...)"; exit 1; }
 	@journal=$$(mktemp $(STATE_DIR)/journal.XXXXXX); trap 'rm -f "$$journal"' EXIT; \
 	  $(playbook) ansible/logs.yml -e logs_file="$$journal" >/dev/null || status=$$?; cat "$$journal"; exit $${status:-0}
 
-maintenance: $(vault_opens) ## Hold the server back while runs wait, ON=1 [REASON=text], until OFF=1
+maintenance: $(vault_opens) ## Hold the server back while runs wait: ON=1 [REASON=text], until OFF=1
 	@test "$${ON:+on}$${OFF:+off}" = on -o "$${ON:+on}$${OFF:+off}" = off || { echo "Say which: make maintenance ON=1 REASON='…' ENV=$(ENV), or OFF=1"; exit 1; }
 	@$(playbook) ansible/maintenance.yml
 
 renew-dry-run: $(vault_opens) ## Try the renewal of the certificate, without changing it
 	@$(playbook) ansible/renew_dry_run.yml
 
-backup: $(vault_opens) ## Back the database up now: [TYPE=full]
+backup: $(vault_opens) ## Back up the database now: [TYPE=full]
 	@$(playbook) ansible/backup.yml
 
-restore: $(vault_opens) ## The database of the last moment, or of TIME='2026-11-20 14:00:00+00': [OVERWRITE=1] [START=1]
+restore: $(vault_opens) ## Restore the database as of the last moment, or of TIME='2026-11-20 14:00:00+00': [OVERWRITE=1] [START=1]
 	@$(playbook) ansible/restore.yml
 
-resume: $(vault_opens) ## Let the runs start that a restore holds: [CANCEL=1] cancels those that are due
+resume: $(vault_opens) ## Start the runs that a restore holds; [CANCEL=1] cancels those that are due
 	@$(playbook) ansible/resume.yml
 
 restore-drill: $(vault_opens) ## Restore the last backup into a scratch cluster, check it, remove it
 	@$(playbook) ansible/restore_drill.yml
-
-new-project: .venv/.complete ## A project of your own: NAME=sales TEMPLATE=plain|db_dump|pipeline
-	@python -m templates.new_project -- "$${NAME:-}" "$${TEMPLATE:-}"
 
 $(vault_opens): $(vault) $(vault_password) | .venv/.complete
 	@ansible-vault view --vault-password-file $(vault_password) $(vault) >/dev/null 2>&1 || \
@@ -210,7 +213,7 @@ ci-vault ci-credentials:
 	  test $@ = ci-vault || { write SSH_PRIVATE_KEY $(ci_key); write SSH_KNOWN_HOSTS $(ci_known_hosts); }
 
 # --- the lab -------------------------------------------------------------------------------------------------------
-up: ## The lab from nothing: hosts, provision, deploy, both main flows run once
+up: ## Make the lab from nothing: hosts, provision, deploy, one run of each main flow
 	@$(MAKE) secrets ENV=lab
 	@$(MAKE) --jobs=4 lab-flows lab-outside ENV=lab
 	@$(MAKE) --jobs=2 up/db_dump/shop-postgres up/azure-snowflake-dbt/production-daily
@@ -233,10 +236,10 @@ lab-provision: lab-host lab-acme
 lab-flows: lab-provision check
 	@$(MAKE) deploy-flows
 
-ui: $(settings) ## Address and login of the UI, and the last runs
+ui: $(settings) ## Print address and login of the UI, and the last runs
 	@$(prefect_env); $(playbook) ansible/ui.yml
 
-down: .venv/.complete ## Remove the lab, and its copies
+down: .venv/.complete ## Remove the lab and its copies
 	@ansible-playbook compose/down.yml
 
 # --- tests ---------------------------------------------------------------------------------------------------------
@@ -245,7 +248,7 @@ pytest = python -m pytest --junitxml=$(reports)/$(1).xml
 projects := $(notdir $(patsubst %/,%,$(dir $(wildcard flows/*/prefect.yaml))))
 live := $(patsubst flows/%/tests/live,%,$(wildcard flows/*/tests/live))
 
-test: ## Everything, on a lab of its own: lint, unit tests, the platform from nothing, faults
+test: ## Test everything on a lab of its own: lint, unit tests, the platform from nothing, faults
 	@rm -rf $(reports) && mkdir -p $(reports)
 	@status=0; $(MAKE) test-everything 2>&1 | tee $(reports)/output.log || status=$$?; \
 	  python3 tests/summary.py $(reports) | tee $(reports)/summary.txt; exit $$status
@@ -284,10 +287,10 @@ test-without-lab:
 	@nice -n 5 $(MAKE) test-unit
 	@nice -n 5 $(MAKE) test-flows
 
-test-quick: ## What needs no lab and takes three minutes: lint and unit tests
+test-quick: ## Test what needs no lab, in three minutes: lint and unit tests
 	@$(MAKE) --jobs=2 --output-sync=line lint test-unit
 
-lint: .venv/.complete ## Python, YAML and Ansible
+lint: .venv/.complete ## Check Python, YAML and Ansible
 	@ruff check && ruff format --check
 	@$(MAKE) --jobs=2 lint-yaml lint-ansible
 
@@ -297,10 +300,10 @@ lint-yaml:
 lint-ansible:
 	@ansible-lint
 
-test-unit: tools-unit ## Without a lab: deploy.py, the programs of the hosts, templates through nginx and systemd
+test-unit: tools-unit ## Test without a lab: deploy.py, host programs, templates through nginx and systemd
 	@$(call pytest,unit) --numprocesses=auto tests/unit tests/templates
 
-test-flows: $(projects:%=test-flows-%) ## The flows without a lab
+test-flows: $(projects:%=test-flows-%) ## Test the flows without a lab
 
 test-flows-%: .venv/.complete
 	@cd flows/$* && $$(python $(CURDIR)/deploy.py python $* --dev) -m pytest --junitxml=$(reports)/flows-$*.xml tests
@@ -310,7 +313,7 @@ tests_lab := prefect-test
 test-lab: export LAB_NAME := $(tests_lab)
 test-lab: export LAB_PORT_OFFSET := 10000
 
-test-lab: tools-browser ## The platform from nothing on its own lab, twice; then on it and on its copies all that needs a lab
+test-lab: tools-browser ## Build the platform from nothing on a lab of its own, twice; then test it and its copies
 	@cd ansible && molecule reset >/dev/null 2>&1
 	@ansible-playbook compose/engine.yml
 	@$(MAKE) down
@@ -333,7 +336,7 @@ test-original:
 test-platform: $(settings)
 	@$(prefect_env); $(call pytest,lab) tests/host tests/e2e tests/refusals
 
-test-faults: ## What breaks on purpose, on copies of the lab of LAB_NAME, which is up: [FAULTS=broken_worker]
+test-faults: ## Test faults on copies of the lab LAB_NAME, which must be up: [FAULTS=broken_worker]
 	@$(MAKE) snapshot
 	@$(MAKE) test-copies
 
@@ -372,7 +375,7 @@ test-live-%: $(LAB_DIR)/flows.env
 benchmarks := postgres-to-parquet parquet-to-postgres mariadb-to-parquet
 
 # Their databases have names of their own too, and are removed at the end.
-bench: $(benchmarks:%=bench-%) ## How fast the dumps are, beside other tools; one of them: make bench-postgres-to-parquet
+bench: $(benchmarks:%=bench-%) ## Measure the dumps beside other tools; a single one: make bench-postgres-to-parquet
 	@ansible-playbook compose/bench.yml -e bench_databases_state=absent
 
 bench-%: export LAB_NAME := prefect-bench
@@ -381,12 +384,12 @@ bench-%: .venv/.complete .cache/envs/bench/.complete
 	@mkdir -p $(LAB_DIR) && ansible-playbook compose/bench.yml
 	@PROJECT_PYTHON=$$(python deploy.py python db_dump) PEERS_PYTHON=.cache/envs/bench/bin/python python bench/run.py $*
 
-bench-provision: .venv/.complete ## How long provision, status, plan, deploy-flows and up take, beside an earlier commit
+bench-provision: .venv/.complete ## Measure provision, status, plan, deploy-flows and up, beside an earlier commit
 	@python bench/provision.py
 
 # On a lab that is up, whose server it asks a few hundred things; nothing is left there.
 bench-deploy: export LAB_NAME := prefect-lab
-bench-deploy: $(settings) ## How long deploy.py takes for 100 projects, beside `prefect deploy --all`
+bench-deploy: $(settings) ## Measure deploy.py for 100 projects, beside `prefect deploy --all`
 	@$(prefect_env); python bench/deploy.py
 
 .cache/envs/bench/.complete: bench/requirements.txt .venv/.complete

@@ -1,4 +1,4 @@
-"""Prove the platform as its users meet it: through the proxy, one run on the worker of each pool, with its task run."""
+"""Prove the platform as users reach it: through the proxy, one run with a task run on the worker of each pool."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ SECONDS = 180
 
 @contextmanager
 def queue_of(client: SyncPrefectClient, pool: str) -> Iterator[None]:
-    """A queue of the canary's own, as the others may be held."""
+    """A queue for the canary, as the others may be held."""
     try:
         queue = client.read_work_queue_by_name(NAME, work_pool_name=pool)
     except ObjectNotFound:
@@ -38,18 +38,18 @@ def start(client: SyncPrefectClient, flow: UUID, pool: str) -> FlowRun:
 
 
 def is_proved(client: SyncPrefectClient, run: FlowRun) -> bool:
-    """The run has completed, and what travels as events has arrived."""
-    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
-    now = client.read_flow_run(run.id)
-    if now.state.is_final() and not now.state.is_completed():
-        sys.exit(f"the canary run has ended as {now.state.name}: {now.state.message}")
-    return now.state.is_completed() and any(
-        task.state.is_completed() for task in client.read_task_runs(flow_run_filter=of_run)
+    """Whether the run has completed, and its task run, which travels as events, has arrived."""
+    run_filter = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
+    state = client.read_flow_run(run.id).state
+    if state.is_final() and not state.is_completed():
+        sys.exit(f"the canary run has ended as {state.name}: {state.message}")
+    return state.is_completed() and any(
+        task.state.is_completed() for task in client.read_task_runs(flow_run_filter=run_filter)
     )
 
 
 def prove(client: SyncPrefectClient, pool: str) -> None:
-    """Run the canary on a pool and wait for it; nothing of it stays."""
+    """Run the canary on a pool, wait for it, and remove it."""
     flow = client.create_flow_from_name(NAME)
     try:
         with queue_of(client, pool):
@@ -68,7 +68,7 @@ def prove(client: SyncPrefectClient, pool: str) -> None:
 with get_client(sync_client=True) as client:
     for pool in sys.argv[1:]:
         if client.read_work_pool(pool).is_paused:
-            print(f"the pool {pool} is paused, its worker is not proved")
+            print(f"the pool {pool} is paused: its worker is not proved")
         else:
             try:
                 prove(client, pool)

@@ -1,6 +1,6 @@
-"""Ask for an address, and say in one line why it does not answer. The CAs of its certificate come by standard input.
+"""Request an address, and print in one line why it does not answer. Standard input holds the CAs of its certificate.
 
-Ends with 1 where nobody answers as expected, with 2 where only the certificate is not trusted. Without CAs, any is.
+Ends with 1 without the expected answer, with 2 if only the certificate is not trusted. Without CAs, any is trusted.
 """
 
 import ssl
@@ -10,7 +10,7 @@ import urllib.request
 
 
 def reason(url, text, cas):
-    """Why the answer, or its certificate, is not as it should be; empty if it is. Without a text, any answer does."""
+    """The problem with the answer or its certificate; empty if there is none. Without a text, any answer will do."""
     context = ssl.create_default_context(cadata=cas or None)
     if not cas:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -23,6 +23,6 @@ def reason(url, text, cas):
         return getattr(error, "reason", error)
 
 
-why = reason(sys.argv[1], sys.argv[2], sys.stdin.read().strip())
-print(why)
-sys.exit(0 if not why else 2 if isinstance(why, ssl.SSLCertVerificationError) else 1)
+problem = reason(sys.argv[1], sys.argv[2], sys.stdin.read().strip())
+print(problem)
+sys.exit(0 if not problem else 2 if isinstance(problem, ssl.SSLCertVerificationError) else 1)

@@ -1,4 +1,4 @@
-"""The server of this environment can be imported; its version, its schema, and whether it knows another schema."""
+"""Import this environment's server; print its version, its schema, and whether it knows a given schema, as JSON."""
 
 import json
 import sys

@@ -124,13 +124,13 @@ def test_blocks_take_the_key_of_the_vault(host: Host, client: SyncPrefectClient,
 
 def test_the_key_of_the_blocks_stays(tmp_path: Path) -> None:
     other = settings(tmp_path, prefect_server_encryption_key="A" * 43 + "=")
-    assert "prefect_server_encryption_key is not the one that" in refused("provision", settings=other)
+    assert "prefect_server_encryption_key differs from the key of" in refused("provision", settings=other)
 
 
 def test_a_new_passphrase_needs_a_new_repository(host: Host, tmp_path: Path) -> None:
     passphrase = "another passphrase of the backups"
     said = refused("provision", settings=settings(tmp_path, backup_passphrase=passphrase))
-    assert "has the one before: give a new passphrase a new path" in said
+    assert "uses the previous one: give the new passphrase a new path" in said
     repositories = [{"type": "posix", "path": REPOSITORY}]
     make("provision", settings=settings(tmp_path, backup_passphrase=passphrase, backup_repositories=repositories))
     info = json.loads(host.check_output("runuser -u postgres -- pgbackrest --stanza=prefect info --output=json"))

@@ -125,7 +125,7 @@ def provide(repositories: list[dict], folder: Path) -> Path:
     settings = folder / "repositories.json"
     settings.write_text(json.dumps({"backup_repositories": repositories}))
     ansible = ["ansible", "database", *options(settings).split(), "--become", "--playbook-dir", "ansible"]
-    ansible += ["-e", "@ansible/roles/postgresql/vars/main.yml", "--module-name"]
+    ansible.append("--module-name")
     role = [*ansible, "ansible.builtin.include_role", "--args"]
     facts = os.environ | {"ANSIBLE_CACHE_PLUGIN": "jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(folder)}
     for command in (

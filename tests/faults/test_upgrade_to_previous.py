@@ -52,7 +52,7 @@ def test_a_proof_that_fails_brings_back_the_data_of_before(
     data = platform.data()
     answer = measure(figures, "upgrade", "CONFIRM=1", locks=previous)
     assert answer.code != 0
-    answer.line("failed:", "runs as it did before", "A run on every pool")
+    answer.line("failed:", "runs as it did before", "Run the canary on every pool")
     # The canary was refused because the row was gone, so this is the copy.
     assert platform.host.check_output("journalctl --unit=prefect-server --output=cat --grep=%s", "no canary today")
     assert platform.sql("SELECT text FROM ours") == "here"
@@ -83,8 +83,8 @@ def test_what_fails_after_the_proof_is_done_by_the_next(
     data = platform.data()
     answer = make("upgrade", "CONFIRM=1", locks=previous)
     assert answer.code != 0
-    answer.line("failed:", "Let the work go on")
-    answer.line("failed:", "`make upgrade ENV=lab` goes on from there")
+    answer.line("failed:", "Resume the queues")
+    answer.line("failed:", "`make upgrade ENV=lab` continues from there")
     # What the new server was told must not get lost.
     late = platform.start()
     held()

@@ -33,7 +33,10 @@ ISSUED = {"__proxy_renewal": {"content": base64.b64encode(b"version = 4.0.0\n").
 # What the roles take from the inventory, from loops and from what earlier tasks have found.
 GIVEN = {
     "platform_root": str(ROOT),
-    "platform_programs": read_yaml(ROOT / "ansible/group_vars/all.yml")["platform_programs"],
+    "platform_home": "/opt/prefect",
+    "platform_programs": "/opt/prefect/platform/current/host",
+    "platform_postgresql_version": 17,
+    "platform_server_address": "127.0.0.1:4200",
     "platform_url": f"https://{DOMAIN}",
     "platform_env": "production",
     "platform_notifications": {},
@@ -46,7 +49,7 @@ GIVEN = {
     "prefect_server_encryption_key": "of no use",
     "backup_passphrase": "of no use",
     "prefect_environments": {"server": {"installed": "/opt/prefect/envs/example-0123456789ab"}},
-    "upgrade_server": {"schema": "0123456789ab"},
+    "prefect_server_schema": "0123456789ab",
     "item": {"name": "default", "memory_max": "1G", "limit": 2},
 }
 VARIANTS = {

@@ -238,7 +238,7 @@ def test_logs_of_a_host_that_is_away_are_missed_in_one_line(tmp_path: Path) -> N
         ),
         (
             ["UNIT=nginx", "HOST=three"],
-            "failed: localhost: Find the hosts: HOST=three is no host of this environment: give one of one, two.",
+            "failed: localhost: Find the hosts: HOST=three is not a host of this environment: use one of one, two.",
         ),
     ],
 )

@@ -78,18 +78,18 @@ def play(tmp_path: Path) -> Play:
     ],
 )
 def test_what_is_missing_in_the_vault(play: Play, variables: dict) -> None:
-    [line] = play("base", groups={}, **variables)
+    [line] = play("preflight", "main", groups={}, **variables)
     assert "'vault_missing' is undefined" in line
     assert "set it in" in line
 
 
 def test_a_variable_of_no_role_has_a_type_too(play: Play) -> None:
-    [line] = play("base", groups={}, prefect_notifications=["mailto://ops"])
+    [line] = play("preflight", "main", groups={}, prefect_notifications=["mailto://ops"])
     assert "prefect_notifications" in line
 
 
 def test_a_server_apart_from_its_database(play: Play) -> None:
-    lines = play("base", groups={"database": [SERVER], "server": [WORKER]})
+    lines = play("preflight", "main", groups={"database": [SERVER], "server": [WORKER]})
     assert lines
     assert (
         f"has {WORKER} in the group server, and {SERVER} in the group database: put the same host into both" in lines[0]

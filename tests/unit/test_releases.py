@@ -111,7 +111,7 @@ def test_a_target_goes_back_to_a_release_of_its_own(root: Path, play, tmp_path: 
     wanted = tmp_path / "wanted"
 
     def back(target: str, release: str = "", registers: bool = True) -> str:
-        code, said = play(ANSIBLE / "rollback.yml", target, release, flows_wanted=str(wanted))
+        code, said = play(ANSIBLE / "rollback.yml", target, release, flows_manifest=str(wanted))
         if code == 0 and registers:
             code, said = play(ANSIBLE / "registered.yml", target, flows_manifest=str(wanted))
         return wanted.read_text() if code == 0 else said
@@ -122,13 +122,13 @@ def test_a_target_goes_back_to_a_release_of_its_own(root: Path, play, tmp_path: 
     assert back("dev") == manifest("r3", "dev")
     assert back("dev", release="r2") == manifest("r2", "dev")
     refused = back("production", release="r4")
-    assert "there is no release r4 on localhost. Kept are, the last deployed first: r2, r1. Say which" in refused
-    assert "there is no release before this one on localhost" in back("staging")
+    assert "there is no release r4 on localhost. It keeps, the last deployed first: r2, r1. Choose one" in refused
+    assert "there is no previous release on localhost" in back("staging")
 
 
 def test_a_host_that_knows_no_user_who_deploys_is_refused(play, tmp_path: Path) -> None:
     code, said = play(
-        ANSIBLE / "rollback.yml", flows_wanted=str(tmp_path / "wanted"), platform_deploy_user="nobody-such"
+        ANSIBLE / "rollback.yml", flows_manifest=str(tmp_path / "wanted"), platform_deploy_user="nobody-such"
     )
     assert code != 0
     assert "localhost has no user nobody-such, who owns the releases: make provision ENV=lab" in said
@@ -174,11 +174,11 @@ def test_what_is_shipped_and_not_registered_is_not_deployed(root: Path, play, sh
     for release in ("r1", "r3"):
         code, said = ship(release, "lab")
         assert code == 0, said
-    code, said = play(ANSIBLE / "rollback.yml", release="nothing", flows_wanted=str(tmp_path / "wanted"))
-    assert "Kept are, the last deployed first: r2, r1. Say which" in said
+    code, said = play(ANSIBLE / "rollback.yml", release="nothing", flows_manifest=str(tmp_path / "wanted"))
+    assert "It keeps, the last deployed first: r2, r1. Choose one" in said
     play(ANSIBLE / "registered.yml", flows_manifest=str(tmp_path / "r3-lab.json"))
-    code, said = play(ANSIBLE / "rollback.yml", release="nothing", flows_wanted=str(tmp_path / "wanted"))
-    assert "Kept are, the last deployed first: r3, r2, r1. Say which" in said
+    code, said = play(ANSIBLE / "rollback.yml", release="nothing", flows_manifest=str(tmp_path / "wanted"))
+    assert "It keeps, the last deployed first: r3, r2, r1. Choose one" in said
 
 
 def test_two_that_ship_at_once_do_not_mix(root: Path, ship) -> None:

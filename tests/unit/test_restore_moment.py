@@ -13,7 +13,8 @@ ROLE = Path(__file__).parents[2] / "ansible/roles/backup"
 PLAY = f"""
 - hosts: localhost
   gather_facts: false
-  vars_files: [{ROLE}/vars/main.yml]
+  vars:
+    backup_restore_time: "{{{{ lookup('ansible.builtin.env', 'TIME') }}}}"
   tasks:
     - ansible.builtin.import_tasks: {ROLE}/tasks/restore_moment.yml
     - ansible.builtin.copy:

@@ -180,7 +180,7 @@ def test_the_passphrase_and_the_keys_of_backups_arrive(passphrase: str, key: str
     """pgBackRest itself reads one in tests/host."""
     repository = {"type": "azure", "path": "/prefect", "azure-key": key}
     settings = {"backup_passphrase": passphrase, "backup_repositories": [repository]}
-    fit = "The settings of the backups fit into pgBackRest's file"
+    fit = "Refuse settings that do not fit into pgBackRest's file"
     fits = accepted("roles/backup/tasks/preflight.yml", fit, **settings)
     assert fits or set(passphrase + key) & set(" \n\t") or not passphrase or not key
     assume(fits)
@@ -201,7 +201,7 @@ def by_a_shell(file: Path, name: str) -> str:
 
 @pytest.mark.parametrize("password", [*HOSTILE, "a blank, ä, and\na line break"])
 def test_the_settings_of_the_client_arrive(tmp_path: Path, password: str) -> None:
-    copy = task("env.yml", "Write them")["ansible.builtin.copy"]
+    copy = task("env.yml", "Write the settings")["ansible.builtin.copy"]
     file = tmp_path / "prefect.env"
     file.write_text(templated(copy["content"], platform_api_environment={"LOGIN": password}))
     assert by_a_shell(file, "LOGIN") == password

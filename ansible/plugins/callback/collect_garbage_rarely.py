@@ -1,4 +1,4 @@
-"""Python's garbage collector, kept from searching all of Ansible's memory in the process of every task."""
+"""Keep Python's garbage collector from searching all of Ansible's memory in the process of every task."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DOCUMENTATION = """
 name: collect_garbage_rarely
 type: aggregate
 short_description: Run Python's garbage collector rarely
-description: What is there when a play begins is never searched, and what comes later only when it is much.
+description: Objects that exist when a play begins are never searched, later ones only when there are many.
 """
 
 
@@ -20,6 +20,6 @@ class CallbackModule(CallbackBase):
     CALLBACK_NAME = "collect_garbage_rarely"
 
     def v2_playbook_on_play_start(self, _play: object) -> None:
-        """The processes of tasks are forked from this one, and inherit both."""
+        """Freeze here: the processes of tasks are forked from this one and inherit both settings."""
         gc.freeze()
         gc.set_threshold(100_000, 50, 100)

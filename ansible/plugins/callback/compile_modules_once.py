@@ -1,4 +1,4 @@
-"""The files of module_utils, compiled once: Mitogen would compile them for every module, to see what it imports."""
+"""Compile the files of module_utils once: Mitogen compiles them for every module, to see its imports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress and errors a person can read: a line a task, the changes it made, and one line for what went wrong."""
+"""Progress and errors in plain lines: a line for each task that changes something, and one for each failure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ansible.plugins.callback.default import CallbackModule as Default
 DOCUMENTATION = """
 name: plain
 type: stdout
-short_description: One line for what changed, one line for what failed
-description: Ansible's default output without what is unchanged or skipped, and with failures cut down to their message.
+short_description: One line for a change, one line for a failure
+description: Ansible's default output without unchanged and skipped tasks, and with failures cut to their message.
 extends_documentation_fragment: [default_callback, result_format_callback]
 """
 
 
-# What Ansible and Mitogen say
+# The messages of Ansible and Mitogen
 SUDO_PASSWORD = re.compile(r"missing sudo password|sudo.*password is (required|incorrect)", re.IGNORECASE)
 
 
@@ -31,7 +31,7 @@ class CallbackModule(Default):
         self._shown: set[tuple[str, str]] = set()
 
     def get_option(self, option: str, hostvars: object = None) -> object:
-        """Unchanged and skipped tasks are no news; the rest is as configured."""
+        """Hide unchanged and skipped tasks; all else is as configured."""
         if option in ("display_ok_hosts", "display_skipped_hosts"):
             return False
         return super().get_option(option, hostvars)
@@ -40,14 +40,14 @@ class CallbackModule(Default):
         self._play, self._heading = play, play
 
     def _task_start(self, task, prefix=None) -> None:
-        """A play is announced when it does something: after a failure the rest have no hosts left."""
+        """Print the heading of a play with its first task: after a failure, later plays have no hosts left."""
         if self._heading:
             super().v2_playbook_on_play_start(self._heading)
             self._heading = None
         super()._task_start(task, prefix)
 
     def v2_playbook_on_include(self, included_file) -> None:
-        """The files that tasks come from are no news."""
+        """Do not print the files that tasks come from."""
 
     def v2_runner_on_ok(self, result) -> None:
         if isinstance(result.task, TaskInclude):
@@ -77,7 +77,7 @@ class CallbackModule(Default):
         self._failure(result, "unreachable", f" ({hint})" if hint else "")
 
     def v2_runner_retry(self, result) -> None:
-        """A task that waits says so once."""
+        """Print once that a task waits."""
         if result.result["attempts"] == 1:
             self._display.display(f"waiting: {result.host.get_name()}: {result.task.get_name().strip()}")
 
@@ -86,16 +86,16 @@ class CallbackModule(Default):
             return
         data = result.result
         if data.get("results") and any(item.get("failed") for item in data["results"]):
-            return  # each item has told its own
+            return  # each item has printed its own
         message = " ".join(str(data.get("msg") or data.get("censored") or data).split()).removeprefix("Task failed: ")
         for stream in ("stderr", "module_stderr", "stdout"):
             text = str(data.get(stream) or "").strip()
             if text and message in ("non-zero return code", "failed to validate"):
                 message = text.splitlines()[-1] if "Traceback (most recent call last)" in text else text
                 break
-        if len(message) > 1200:  # a build log: its end tells
+        if len(message) > 1200:  # a build log, whose end has the reason
             message = f"{message[:200]} ... {message[-1000:]}"
-        # A fault of the inventory shows on every host: one line is enough.
+        # A problem of the inventory shows on every host: print it once.
         if (result.task._uuid, message) in self._shown:
             return
         self._shown.add((result.task._uuid, message))
@@ -106,10 +106,10 @@ class CallbackModule(Default):
 
 
 def _is_rescued(task) -> bool:
-    """Whether the play goes on by another way when this task fails."""
+    """Whether a rescue follows when this task fails."""
     node, parent = task, task._parent
     while parent is not None:
-        if isinstance(parent, Block) and parent.rescue and any(each._uuid == node._uuid for each in parent.block):
+        if isinstance(parent, Block) and parent.rescue and any(child._uuid == node._uuid for child in parent.block):
             return True
         node, parent = parent, parent._parent
     return False
