@@ -11,7 +11,7 @@ from pathlib import Path
 from host.readable import one_line
 
 LOCKS = Path(os.environ.get("LOCKS", "/etc/pgbackrest/conf.d/locks.conf"))
-# The releases of the flows that deployments run, that of most of them first (deployer's labels of deployments)
+# The releases of the flows that deployments run, that of most of them first (deployer/server/kinds/deployments.py)
 RELEASES = """
 SELECT string_agg(release, ' ' ORDER BY deployments DESC, release)
 FROM (SELECT labels ->> 'platform.release' AS release, count(*) AS deployments FROM deployment GROUP BY 1) AS counted
