@@ -56,7 +56,7 @@ class Recovery:
         """Schedule again what has crashed and has retries left. The server retries failed runs only."""
         crashed = FlowRunFilter(
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CRASHED])),
-            end_time=FlowRunFilterEndTime(after_=datetime.now(UTC) - RETRIED_FOR),  # type: ignore[arg-type]
+            end_time=FlowRunFilterEndTime.model_validate({"after_": datetime.now(UTC) - RETRIED_FOR}),
         )
         for run in await self._runs(crashed):
             # A run in flight lives, even if the server calls it Crashed.
