@@ -397,7 +397,20 @@ bench-deploy: $(settings) ## Measure deploy.py for 100 projects, beside `prefect
 	@uv pip sync --quiet --python .cache/envs/bench/bin/python --require-hashes $<
 	@touch $@
 
-commands := bench bench-provision bench-deploy help lock outdated secrets provision plan-provision upgrade rollback-platform check plan pack deploy-flows rollback run env status logs maintenance renew-dry-run backup restore resume restore-drill new-project up lab lab-base lab-host lab-acme lab-outside lab-provision lab-flows ui down \
+# --- documentation ---------------------------------------------------------------------------------------------------
+docs: docs-reference .cache/envs/docs/.complete ## Build the documentation as a site in .cache/docs, with all links checked
+	@NO_MKDOCS_2_WARNING=1 .cache/envs/docs/bin/mkdocs build --strict
+	@echo "The documentation is in .cache/docs/index.html"
+
+docs-reference: .venv/.complete ## Write docs/reference anew: settings, commands, resources.yml, targets.yml
+	@python -m docs.reference.generate
+
+.cache/envs/docs/.complete: requirements/docs.txt .venv/.complete
+	@uv venv --quiet --clear .cache/envs/docs
+	@uv pip sync --quiet --python .cache/envs/docs/bin/python --require-hashes $<
+	@touch $@
+
+commands := docs docs-reference bench bench-provision bench-deploy help lock outdated secrets provision plan-provision upgrade rollback-platform check plan pack deploy-flows rollback run env status logs maintenance renew-dry-run backup restore resume restore-drill new-project up lab lab-base lab-host lab-acme lab-outside lab-provision lab-flows ui down \
   ci-vault ci-credentials test test-everything test-without-lab test-quick tools tools-unit tools-browser lint lint-yaml lint-ansible test-flows test-unit test-lab test-provision test-platform test-live test-faults test-copies test-snapshot test-original snapshot
 .PHONY: $(commands)
 

@@ -55,7 +55,14 @@ def run(*command, **options):
 
 
 @pytest.mark.parametrize(
-    ("schema", "files"), [("github-workflows", "workflows/*.yml"), ("dependabot", "dependabot.yml")]
+    ("schema", "files"),
+    [
+        ("github-workflows", "workflows/*.yml"),
+        ("dependabot", "dependabot.yml"),
+        ("github-issue-forms", "ISSUE_TEMPLATE/bug.yml"),
+        ("github-issue-forms", "ISSUE_TEMPLATE/feature.yml"),
+        ("github-issue-config", "ISSUE_TEMPLATE/config.yml"),
+    ],
 )
 def test_github_takes_them(schema, files):
     checked = run(BIN / "check-jsonschema", "--builtin-schema", f"vendor.{schema}", *GITHUB.glob(files))
