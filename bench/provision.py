@@ -45,7 +45,7 @@ OF_ONE_HOST = "|".join(
 LOOK = f"""
 other() {{ find "$@" -regextype posix-extended -not -regex '{OF_ONE_HOST}'; }}
 other /etc /opt/prefect /usr/local | xargs -d '\\n' stat --format='%N %F %a %U:%G'
-other /etc /usr/local /opt/prefect/bin /opt/prefect/logging -type f | xargs -d '\\n' sha256sum
+other /etc /usr/local /opt/prefect/platform -type f | xargs -d '\\n' sha256sum
 systemctl list-unit-files --no-legend --no-pager | awk '{{print "unit", $1, $2}}'
 systemctl list-units --no-legend --no-pager --plain --type=service,timer | awk '{{print "state", $1, $3}}'
 dpkg-query --show --showformat='package ${{Package}} ${{Version}}\\n'

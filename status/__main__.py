@@ -16,9 +16,9 @@ URL, LOGIN, CA = (os.environ[f"PREFECT_API_{name}"] for name in ("URL", "AUTH_ST
 
 report = Report()
 print(f"{URL.removesuffix('/api')}  {NOW:%Y-%m-%d %H:%M} UTC", flush=True)
-# What hangs keeps nothing else from being looked at: both at once.
+# Both at once, so that one that hangs does not keep you from the other.
 looking = hosts.Looking(Path(sys.argv[1]), sys.argv[2:])
-platform = report.apart()
+platform = report.part()
 served = certificate.look(URL, CA)
 server.tell(platform, URL, LOGIN, CA)
 seen = looking.seen()

@@ -27,32 +27,40 @@ class Looking:
     """The command that looks at the hosts, while it runs."""
 
     def __init__(self, file: Path, command: list[str]) -> None:
-        """Start it; `file` is where it leaves what it saw."""
+        """Start the command, which leaves what it saw in the file."""
         self._file = file
         file.unlink(missing_ok=True)  # of an earlier look
-        quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-        environment = os.environ | {"ANSIBLE_TIMEOUT": "4"}  # for a host that does not answer
-        self._process = subprocess.Popen(command, env=environment, **quiet)  # noqa: S603 - the Makefile's own
+        self._process = subprocess.Popen(  # noqa: S603 - the Makefile's own
+            command,
+            env=os.environ | {"ANSIBLE_TIMEOUT": "4"},  # for a host that does not answer
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     def seen(self) -> dict[str, dict[str, Any] | None] | None:
         """What it saw, by host; None if it could not look, or hangs."""
-        # By the first of them it ends what it has started, too
+        # At the first signal it also ends what it has started
         for patience, ending in ((SECONDS, signal.SIGINT), (5, signal.SIGKILL)):
             try:
                 self._process.wait(patience)
                 break
             except subprocess.TimeoutExpired:
                 self._process.send_signal(ending)
-        return json.loads(self._file.read_text()) if self._file.exists() else None
+        if not self._file.exists():
+            return None
+        hosts: dict[str, dict[str, Any] | None] = json.loads(self._file.read_text())
+        return hosts
 
 
 def tls_mode(seen: dict[str, dict[str, Any] | None]) -> str | None:
-    """Where the proxy has its certificate from, if one of these hosts has told."""
-    return next((of_host["tls_mode"] for of_host in seen.values() if of_host and of_host["tls_mode"]), None)
+    """How the proxy gets its certificate, if one of these hosts knows."""
+    modes = (host["tls_mode"] for host in seen.values() if host)
+    return next(filter(None, modes), None)
 
 
 def tell(report: Report, host: str, seen: dict[str, Any] | None) -> None:
-    """What ansible/status.yml saw there; None where it could not look."""
+    """Report what ansible/status.yml saw on a host; None if it could not look."""
     report.title(host)
     if seen is None:
         report.line("cannot be reached", f"{host} cannot be reached: {make_command('plan-provision')} says why")
@@ -78,8 +86,8 @@ def tell(report: Report, host: str, seen: dict[str, Any] | None) -> None:
         report.line("upgrade: not ended", f"an upgrade of {host} has not ended; if none runs now: {upgrade}")
     updates(report, host, seen)
     for line in seen["backups"]:
-        told = line.removeprefix("PROBLEM: ")
-        report.line(told, f"{host}: {told} (docs/backup.md)" if told != line else None)
+        text = line.removeprefix("PROBLEM: ")
+        report.line(text, f"{host}: {text} (docs/backup.md)" if text != line else None)
     if seen["own_key"]:
         key = f"{host} keeps the key of the blocks beside them, in the database and its backups: docs/upgrading.md"
         report.line("key of the blocks: in the database", due=key)

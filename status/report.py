@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 from io import StringIO
 from textwrap import wrap
-from typing import TextIO
+
+from host import readable
 
 NOW = datetime.now(UTC)
 WIDTH = 98
@@ -12,9 +13,9 @@ WIDTH = 98
 class Report:
     """Prints as it goes; remembers problems and due work, and repeats them at the end."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        """Prints there, by default on the screen."""
-        self._stream = stream
+    def __init__(self, buffer: StringIO | None = None) -> None:
+        """Prints into the buffer, without one on the screen."""
+        self._buffer = buffer
         self.wrong: list[str] = []
         self.due: list[str] = []
 
@@ -36,18 +37,19 @@ class Report:
         if due:
             self.due.append(due)
 
-    def apart(self) -> "Report":
-        """Another one of the same kind, that is to be added later."""
+    def part(self) -> "Report":
+        """A report of the same kind, to be added later."""
         return type(self)(StringIO())
 
-    def add(self, other: "Report") -> None:
-        """What another one has to tell, here."""
-        self._print(other._stream.getvalue().removesuffix("\n"))
-        self.wrong += other.wrong
-        self.due += other.due
+    def add(self, part: "Report") -> None:
+        """Print a part here, and remember its problems and its due work."""
+        if part._buffer:
+            self._print(part._buffer.getvalue().removesuffix("\n"))
+        self.wrong += part.wrong
+        self.due += part.due
 
     def end(self) -> int:
-        """The verdict, and the exit code that goes with it: 1 when something is wrong."""
+        """Print the verdict. Returns the exit code: 1 if there is a problem."""
         if self.due:
             self.title("Due, when it suits you:")
             for due in self.due:
@@ -58,27 +60,14 @@ class Report:
         return 1 if self.wrong else 0
 
     def _print(self, line: str) -> None:
-        print(line, file=self._stream)
+        print(line, file=self._buffer)
 
 
 def age(moment: datetime | None) -> str:
-    """How long ago, in the largest unit that tells: `3 d`, `5 h`, `12 min`, `40 s`."""
-    if moment is None:
-        return "-"
-    seconds = max(int((NOW - moment).total_seconds()), 0)
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length} {unit}"
-    return f"{seconds} s"
+    """How long ago, as `5 h`; `-` for never."""
+    return "-" if moment is None else readable.age((NOW - moment).total_seconds())
 
 
 def size(number: str) -> str:
-    """Bytes, in the largest unit that tells; `-` for what systemd does not count."""
-    if not number.isdigit() or int(number) >= 2**63:
-        return "-"
-    amount = float(number)
-    for unit in ("B", "K", "M", "G"):
-        if amount < 1024:
-            return f"{amount:.0f}{unit}"
-        amount /= 1024
-    return f"{amount:.1f}T"
+    """Bytes, as `300M`; `-` for what systemd does not count."""
+    return readable.size(int(number)) if number.isdigit() and int(number) < 2**63 else "-"

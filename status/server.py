@@ -32,9 +32,13 @@ def tell(report: Report, url: str, login: str, ca: str) -> None:
         problem = f"{ca}, which checks {url}, cannot be read ({reason}): {mended}, or correct prefect_api_ca"
         report.line("Server: not asked, as the file of its CA cannot be read", problem)
         return
-    hooks = {"request": [_ends_by(time.monotonic() + SECONDS)], "response": [_refuse_absence]}
+    user, _, password = login.partition(":")
+    hooks: dict[str, list[Callable[..., Any]]] = {
+        "request": [_ends_by(time.monotonic() + SECONDS)],
+        "response": [_refuse_absence],
+    }
     try:
-        with httpx.Client(base_url=url, auth=tuple(login.split(":", 1)), verify=context, event_hooks=hooks) as api:
+        with httpx.Client(base_url=url, auth=(user, password), verify=context, event_hooks=hooks) as api:
             report.line(
                 f"Server: Prefect {_answer(api.get('/admin/version'))}, {_answer(api.get('/ready'))['message']}"
             )
@@ -51,10 +55,10 @@ def tell(report: Report, url: str, login: str, ca: str) -> None:
 
 
 def workers(report: Report, api: httpx.Client) -> None:
-    """Who polls each pool."""
+    """The workers that poll each pool."""
     for pool in _ask(api, "/work_pools/filter"):
-        name, found = pool["name"], _ask(api, f"/work_pools/{pool['name']}/workers/filter")
-        online = [worker["name"] for worker in found if worker["status"] == "ONLINE"]
+        name, registered = pool["name"], _ask(api, f"/work_pools/{pool['name']}/workers/filter")
+        online = [worker["name"] for worker in registered if worker["status"] == "ONLINE"]
         paused = " (paused)" if pool["is_paused"] else ""
         logs = make_command(f"logs UNIT=prefect-worker@{name}")
         wrong = None if online else f"no worker polls the pool {name}: {logs}"
@@ -62,28 +66,31 @@ def workers(report: Report, api: httpx.Client) -> None:
 
 
 def runs(report: Report, api: httpx.Client) -> None:
-    """How many of which state, which of them wait too long, and the last ones."""
+    """How many runs are in which state, how many wait too long, and the last ones."""
 
-    def count(*types: str, name: str | None = None, **times: dict[str, str]) -> int:
-        state = {"name": {"any_": [name]}} if name else {"type": {"any_": types}}
-        return _ask(api, "/flow_runs/count", flow_runs={"state": state, **times})
+    def count(state: dict[str, Any], **times: dict[str, str]) -> int:
+        number: int = _ask(api, "/flow_runs/count", flow_runs={"state": state, **times})
+        return number
 
-    def ago(**long: int) -> str:
-        return (NOW - timedelta(**long)).isoformat()
+    def of_type(state_type: str) -> dict[str, Any]:
+        return {"type": {"any_": [state_type]}}
 
-    lately = {"expected_start_time": {"after_": ago(days=1)}}
-    report.line("  ".join(f"{state.capitalize()} {count(state, **lately)}" for state in STARTED))
-    waiting = {"expected_start_time": {"before_": ago(minutes=10)}}
-    for what, number in {
-        "late": count(name="Late"),
-        "Pending for more than 10 minutes": count("PENDING", **waiting),
-        "Cancelling for more than 10 minutes": count("CANCELLING", **waiting),
-        "Running for more than a day": count("RUNNING", start_time={"before_": ago(days=1)}),
+    def ago(**duration: int) -> str:
+        return (NOW - timedelta(**duration)).isoformat()
+
+    today = {"after_": ago(days=1)}
+    counts = {name.capitalize(): count(of_type(name), expected_start_time=today) for name in STARTED}
+    report.line("  ".join(f"{name} {number}" for name, number in counts.items()))
+    overdue = {"before_": ago(minutes=10)}
+    for condition, number in {
+        "late": count({"name": {"any_": ["Late"]}}),
+        "Pending for more than 10 minutes": count(of_type("PENDING"), expected_start_time=overdue),
+        "Cancelling for more than 10 minutes": count(of_type("CANCELLING"), expected_start_time=overdue),
+        "Running for more than a day": count(of_type("RUNNING"), start_time={"before_": ago(days=1)}),
     }.items():
         if number:
-            report.line(
-                f"{what}: {number}", f"{number} of the runs {'is' if number == 1 else 'are'} {what}: docs/monitoring.md"
-            )
+            verb = "is" if number == 1 else "are"
+            report.line(f"{condition}: {number}", f"{number} of the runs {verb} {condition}: docs/monitoring.md")
     started = {"state": {"type": {"any_": STARTED}}}
     for run in _ask(api, "/flow_runs/filter", sort="START_TIME_DESC", limit=5, flow_runs=started):
         when = age(datetime.fromisoformat(run["start_time"])) + " ago" if run["start_time"] else ""
@@ -91,7 +98,7 @@ def runs(report: Report, api: httpx.Client) -> None:
 
 
 def _ends_by(deadline: float) -> Callable[[httpx.Request], None]:
-    """Gives each request the time that is left."""
+    """A hook that gives each request the time that is left."""
 
     def limit(request: httpx.Request) -> None:
         request.extensions["timeout"] = httpx.Timeout(max(deadline - time.monotonic(), 0.1)).as_dict()
@@ -100,7 +107,7 @@ def _ends_by(deadline: float) -> Callable[[httpx.Request], None]:
 
 
 def _refuse_absence(response: httpx.Response) -> None:
-    """Raises what nginx says of a server that is away, or that is held back."""
+    """Raise what nginx says of a server that is away (httpx.HTTPError) or held back (HeldBackError)."""
     if response.headers.get("Prefect-Maintenance") != "true":
         return
     response.read()

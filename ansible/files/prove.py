@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 
 NAME = "platform-canary"
-FOLDER = "/opt/prefect/canary"
+FOLDER = "/opt/prefect/platform/current/host/canary"
 SECONDS = 180
 
 
@@ -32,7 +32,7 @@ def queue_of(client: SyncPrefectClient, pool: str) -> Iterator[None]:
 def start(client: SyncPrefectClient, flow: UUID, pool: str) -> FlowRun:
     """Start the canary on a pool."""
     deployment = client.create_deployment(
-        flow, pool, work_pool_name=pool, work_queue_name=NAME, path=FOLDER, entrypoint="canary.py:canary"
+        flow, pool, work_pool_name=pool, work_queue_name=NAME, path=FOLDER, entrypoint="flow.py:canary"
     )
     return client.create_flow_run_from_deployment(deployment)
 

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from programs import PROGRAMS
 from restoring import failed, make
 from testinfra.host import Host
 
@@ -14,7 +15,9 @@ CHANGES = {
     "content of a file": ("echo '# by hand' >> /etc/nginx/conf.d/prefect.conf", "cat /etc/nginx/conf.d/prefect.conf"),
     "mode of a file": ("chmod 0644 /etc/prefect/server.env", "stat -c %a /etc/prefect/server.env"),
     "owner of a file": ("chown nobody /etc/pgbackrest.conf", "stat -c %U /etc/pgbackrest.conf"),
-    "a removed file": ("rm /usr/local/lib/prefect/back-up", "stat -c %a /usr/local/lib/prefect/back-up"),
+    "a removed file": (f"rm {PROGRAMS}/backup.py", f"stat -c %a {PROGRAMS}/backup.py"),
+    "content of a program": (f"echo '# by hand' >> {PROGRAMS}/prune.py", f"cat {PROGRAMS}/prune.py"),
+    "mode of a program": (f"chmod 0600 {PROGRAMS}/logs/prefect_text.py", f"stat -c %a {PROGRAMS}/logs/prefect_text.py"),
     "a link to elsewhere": ("ln -sf /usr/share/zoneinfo/Asia/Tokyo /etc/localtime", "readlink /etc/localtime"),
     "mode of a folder": ("chmod 0777 /opt/prefect", "stat -c %a /opt/prefect"),
     "a stopped service": ("systemctl stop nginx", "systemctl is-active nginx"),

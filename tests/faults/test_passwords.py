@@ -106,7 +106,7 @@ def test_blocks_take_the_key_of_the_vault(host: Host, client: SyncPrefectClient,
     assert host.check_output(f"{QUERY} %s", OWN_KEY) == "0"
     # As a host is whose settings have no key yet: Prefect makes one of its own, and keeps it beside the blocks
     host.check_output(f"sed -i.kept /ENCRYPTION_KEY/d {SECRETS}")
-    host.check_output(f"sed -i /prefect_encryption/d /etc/systemd/system/{SERVER}.service")
+    host.check_output(f"sed -i '/ encryption$/d' /etc/systemd/system/{SERVER}.service")
     host.check_output(f"systemctl daemon-reload && systemctl restart {SERVER}")
     older = BlockDocumentCreate(
         name="of-an-older-host",

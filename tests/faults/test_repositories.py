@@ -11,6 +11,7 @@ import pytest
 from docker.models.containers import Container
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.states import Completed
+from programs import BACKUP_REPORT
 from restoring import ROOT, add_runs, failed, make, options, refused, runs
 from testinfra.host import Host
 from waiting import until
@@ -209,7 +210,7 @@ def test_what_is_outside_brings_the_database_onto_a_new_host(
     make("restore", settings=settings)
 
     assert runs(client) == before
-    report = host.run("runuser -u postgres -- /usr/local/lib/prefect/backup-report")
+    report = host.run(BACKUP_REPORT)
     assert report.rc == 0, report.stdout
 
 

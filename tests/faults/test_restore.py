@@ -8,6 +8,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import VariableCreate
 from prefect.states import AwaitingRetry, Completed, Running, Scheduled
+from programs import BACKUP_REPORT
 from restoring import TAG, add_runs, command, failed, interrupt, make, moment, refused, runs
 from testinfra.host import Host
 from waiting import until
@@ -46,7 +47,7 @@ def healthy(host: Host) -> None:
     assert host.check_output("systemctl list-units --failed --plain --no-legend") == ""
     for unit in ("prefect-server", "prefect-worker@default"):
         assert host.service(unit).is_running
-    report = host.run("runuser -u postgres -- /usr/local/lib/prefect/backup-report")
+    report = host.run(BACKUP_REPORT)
     assert report.rc == 0, report.stdout
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from programs import BACKUP_REPORT
 from restoring import failed, make
 from testinfra.host import Host
 
@@ -44,7 +45,7 @@ def broken_backup(host: Host) -> Iterator[None]:
 def test_a_backup_that_cannot_be_restored_is_told(host: Host, broken_backup: None) -> None:
     assert host.run("systemctl start %s", UNIT).rc != 0
     assert not last(host)["passed"]
-    assert "PROBLEM: drill: " in host.check_output("runuser -u postgres -- /usr/local/lib/prefect/backup-report")
+    assert "PROBLEM: drill: " in host.check_output(BACKUP_REPORT)
     assert not host.file(SCRATCH).exists
 
 

@@ -17,6 +17,7 @@ import requests
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Scheduled
+from programs import PROGRAMS
 from restoring import command
 from speed import speed
 from testinfra.host import Host
@@ -99,7 +100,7 @@ class Platform:
     def with_runs(cls, host: Host, client: SyncPrefectClient) -> "Platform":
         """The lab, with a deployment and some runs of it."""
         flow = client.create_flow_from_name("upgrade-test")
-        place = {"path": "/opt/prefect/canary", "entrypoint": "canary.py:canary"}
+        place = {"path": f"{PROGRAMS}/canary", "entrypoint": "flow.py:canary"}
         platform = cls(host, client, client.create_deployment(flow, "default", work_pool_name="default", **place))
         for run in [platform.start() for _ in range(3)]:
             platform.completes(run)

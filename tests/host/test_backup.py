@@ -6,6 +6,7 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
+from programs import BACKUP_REPORT
 from testinfra.host import Host
 from waiting import until
 
@@ -86,7 +87,7 @@ def test_a_backup_that_fails_is_told_of(host: Host, told: Callable[[str], list[d
 
 
 def test_the_report_finds_no_problem(host: Host) -> None:
-    report = host.run("runuser -u postgres -- /usr/local/lib/prefect/backup-report")
+    report = host.run(BACKUP_REPORT)
     assert report.rc == 0, report.stdout
     assert "repository 1: last backup" in report.stdout
     assert "archive: last segment" in report.stdout

@@ -12,7 +12,7 @@ from testinfra.host import Host
 LOOKS = {
     "units": ("sh -c 'cat /etc/systemd/system/prefect-* /etc/systemd/system/*.d/*'", "EnvironmentFile="),
     "properties of the units": ("systemctl show --all prefect-server prefect-worker@default nginx", "Environment="),
-    "process list": ("ps axww -o args", "prefect_server.py server start"),
+    "process list": ("ps axww -o args", "host server server start"),
     "journal": ("journalctl --quiet --all --no-pager --output cat", "prefect"),
     "log of nginx": ("sh -c 'cat /var/log/nginx/access.log'", "/api/"),
     "releases": ("grep -r --exclude-dir __pycache__ . /opt/prefect/flows/releases", "prefect"),

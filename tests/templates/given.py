@@ -34,6 +34,7 @@ ISSUED = {"__proxy_renewal": {"content": base64.b64encode(b"version = 4.0.0\n").
 GIVEN = {
     "platform_root": str(ROOT),
     "platform_home": "/opt/prefect",
+    "platform_programs": "/opt/prefect/platform/current/host",
     "platform_postgresql_version": 17,
     "platform_server_address": "127.0.0.1:4200",
     "platform_url": f"https://{DOMAIN}",

@@ -160,8 +160,7 @@ def server_with_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "1",
         "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS": "2",
         "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "1",
-        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect_leases",
-        "PYTHONPATH": str(ROOT / "systemd"),
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "host.leases",
     }
     with shared_server(tmp_path_factory, "server-with-services", **eager) as server:
         yield server

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(__file__).parents[2] / "ansible/roles/backup/files/back-up.py"
+PROGRAM = [Path(__file__).parents[2] / "host", "backup"]
 PSQL = """#!/bin/sh
 {}
 """
@@ -26,7 +26,7 @@ def back_up(folder: Path, broken: str, psql: str) -> subprocess.CompletedProcess
         (folder / name).chmod(0o755)
     (folder / "locks.conf").write_text("[global:backup]\nannotation=server=012\nannotation=worker=345\n")
     environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}", "LOCKS": str(folder / "locks.conf")}
-    command = [sys.executable, PROGRAM, "incr", "1", "2"]
+    command = [sys.executable, *PROGRAM, "incr", "1", "2"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 

@@ -1,21 +1,28 @@
 """What is wrong with the backups is told in one line each, and fails the check."""
 
-import importlib.util
 import json
 import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
+from typing import NamedTuple
 
 import pytest
 from commands import foreign, unknown
 
-FILE = Path(__file__).parents[2] / "ansible/roles/backup/files/backup-report.py"
+from host import backup_report
+
 OK = {"code": 0, "message": "ok"}
 HOUR = 3600
 Look = Callable[[], tuple[list[str], bool]]
+
+
+class Drills(NamedTuple):
+    """The files of a host that show when the drill ran last, and when it was installed."""
+
+    last: Path
+    timer: Path
 
 
 def backup(repository: int, hours: float, **more: object) -> dict:
@@ -37,19 +44,17 @@ def info(*backups: dict, **status: object) -> dict:
 
 
 @pytest.fixture
-def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The program, just installed, on a host of its own."""
-    monkeypatch.setenv("PLATFORM_ENV", "production")
-    program = tmp_path / "backup-report.py"
-    program.write_bytes(FILE.read_bytes())
-    spec = importlib.util.spec_from_file_location("backup_report", program)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "DRILL", tmp_path / "last.json")
+def drills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Drills:
+    """A host of production, where the drill was just installed and all answers are good."""
+    drills = Drills(tmp_path / "last.json", tmp_path / "drill.timer")
+    drills.timer.touch()
+    monkeypatch.setattr(backup_report, "ENVIRONMENT", " ENV=production")
+    monkeypatch.setattr(backup_report, "DRILL", drills.last)
+    monkeypatch.setattr(backup_report, "DRILL_TIMER", drills.timer)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     answer(tmp_path, "pgbackrest", json.dumps([info(backup(1, 3), backup(2, 3))]))
     answer(tmp_path, "psql", "60 f")
-    return module
+    return drills
 
 
 def answer(folder: Path, program: str, text: str, code: int = 0) -> None:
@@ -60,11 +65,11 @@ def answer(folder: Path, program: str, text: str, code: int = 0) -> None:
 
 
 @pytest.fixture
-def look(report: ModuleType, capsys: pytest.CaptureFixture[str]) -> Look:
+def look(drills: Drills, capsys: pytest.CaptureFixture[str]) -> Look:
     """What the report says is wrong, in commands that exist, and whether it fails."""
 
     def look() -> tuple[list[str], bool]:
-        failed = report.main()
+        failed = backup_report.main()
         lines = capsys.readouterr().out.splitlines()
         assert [missing for line in lines for missing in unknown(line)] == []
         assert foreign("\n".join(lines), "production") == []
@@ -73,18 +78,18 @@ def look(report: ModuleType, capsys: pytest.CaptureFixture[str]) -> Look:
     return look
 
 
-def test_all_is_well(report: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
-    assert not report.main()
+def test_all_is_well(drills: Drills, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not backup_report.main()
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("repository 1: last backup 20261120-023000F (full) 3 hours ago, 1 MB of 2 MB; 1 kept")
-    assert lines[2:] == ["archive: last segment 60 seconds ago", "drill: none yet"]
+    assert lines[0].startswith("repository 1: last backup 20261120-023000F (full) 3 h ago, 977K of 2M; 1 kept")
+    assert lines[2:] == ["archive: last segment 60 s ago", "drill: none yet"]
 
 
 @pytest.mark.parametrize(
     ("said", "problem"),
     [
-        (info(backup(1, 3), backup(2, 49)), "repository 2: last backup 20261120-023000F (full) 2 days ago"),
-        (info(backup(1, 3), backup(2, 3, error=True)), "repository 2: last backup 20261120-023000F (full) 3 hours"),
+        (info(backup(1, 3), backup(2, 49)), "repository 2: last backup 20261120-023000F (full) 2 d ago"),
+        (info(backup(1, 3), backup(2, 3, error=True)), "repository 2: last backup 20261120-023000F (full) 3 h"),
         (
             info(backup(1, 3), code=2, message="no valid backups"),
             "repository 2: no valid backups; make backup TYPE=full ENV=production",
@@ -110,7 +115,7 @@ def test_a_repository_without_a_good_backup(tmp_path: Path, look: Look, said: di
 @pytest.mark.parametrize(
     ("program", "text", "code", "problem"),
     [
-        ("psql", "7200 t", 0, "archive: last segment 2 hours ago, the next one fails"),
+        ("psql", "7200 t", 0, "archive: last segment 2 h ago, the next one fails"),
         ("psql", "is the server\nrunning?", 2, "archive: is the server running?"),
         ("pgbackrest", "ERROR: [031]: no path", 31, "repositories: ERROR: [031]: no path"),
     ],
@@ -123,21 +128,19 @@ def test_what_cannot_be_looked_at_is_wrong(
     assert look() == ([problem], True)
 
 
-def test_what_hangs_is_wrong(tmp_path: Path, report: ModuleType, look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_hangs_is_wrong(tmp_path: Path, look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "psql").write_text("#!/bin/sh\nexec sleep 60\n")
-    monkeypatch.setattr(report, "PATIENCE_SECONDS", 1)
+    monkeypatch.setattr(backup_report, "PATIENCE_SECONDS", 1)
     assert look() == (["archive: psql has not answered for 1 s"], True)
 
 
-def test_what_hangs_is_waited_for_at_once(
-    tmp_path: Path, report: ModuleType, look: Look, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_hangs_is_waited_for_at_once(tmp_path: Path, look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     both = {program: tmp_path / f"{program}.began" for program in ("pgbackrest", "psql")}
     for program, other in zip(both, reversed(both), strict=True):
         # It ends when the other one has begun.
         wait = f"touch {both[program]}; until [ -e {both[other]} ]; do sleep 0.1; done; cat $0.said"
         (tmp_path / program).write_text(f"#!/bin/sh\n{wait}\n")
-    monkeypatch.setattr(report, "PATIENCE_SECONDS", 60)
+    monkeypatch.setattr(backup_report, "PATIENCE_SECONDS", 60)
     assert look() == ([], False)
 
 
@@ -159,14 +162,14 @@ def drilled(path: Path, days: float, passed: bool) -> None:
     ],
     ids=["fine", "failed", "too old"],
 )
-def test_the_last_drill(report: ModuleType, look: Look, days: float, passed: bool, ending: str, fails: bool) -> None:
-    drilled(report.DRILL, days, passed)
+def test_the_last_drill(drills: Drills, look: Look, days: float, passed: bool, ending: str, fails: bool) -> None:
+    drilled(drills.last, days, passed)
     wrong, failed = look()
     assert [line.endswith(ending) for line in wrong] == ([True] if ending else [])
     assert failed == fails
 
 
-def test_a_drill_that_never_ran(report: ModuleType, look: Look) -> None:
+def test_a_drill_that_never_ran(drills: Drills, look: Look) -> None:
     then = time.time() - 17 * 24 * HOUR
-    os.utime(report.__file__, (then, then))
+    os.utime(drills.timer, (then, then))
     assert look() == (["drill: none yet; none for over 16 days: make restore-drill ENV=production"], True)

@@ -1,13 +1,12 @@
 """A disk that is nearly full is told of once, in one line, whichever way it is full."""
 
-import importlib.util
 import os
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 
-FILE = Path(__file__).parents[2] / "ansible/roles/base/files/disk_space.py"
+from host.disk_space import complaints, main, percent_used
 
 
 def room(used: int, inodes: int) -> SimpleNamespace:
@@ -17,28 +16,21 @@ def room(used: int, inodes: int) -> SimpleNamespace:
     )
 
 
-@pytest.fixture
-def check() -> ModuleType:
-    """The module."""
-    spec = importlib.util.spec_from_file_location("disk_space", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize(
     ("used", "inodes", "expected"),
     [(45, 10, []), (81, 10, ["90% of its bytes"]), (10, 99, ["99% of its inodes"]), (10, 0, [])],
 )
 def test_a_full_disk_is_told_of_once(
-    check: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, used: int, inodes: int, expected: list[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, used: int, inodes: int, expected: list[str]
 ) -> None:
     monkeypatch.setattr(os, "statvfs", lambda path: room(used, inodes))
-    lines = list(check.complaints(85, [str(tmp_path), str(tmp_path.parent), str(tmp_path / "missing")]))
+    paths = [str(tmp_path), str(tmp_path.parent), str(tmp_path / "missing")]
+    lines = list(complaints(85, paths))
+    assert main("85", *paths) == ("\n".join(lines) or None)
     assert len(lines) == len(expected)
     for line, part in zip(lines, expected, strict=True):
         assert line.startswith(f"{tmp_path}: {part}")
 
 
-def test_a_disk_that_counts_no_inodes(check: ModuleType) -> None:
-    assert check.percent_used(0, 0, 0) == 0
+def test_a_disk_that_counts_no_inodes() -> None:
+    assert percent_used(0, 0, 0) == 0

@@ -1,28 +1,19 @@
 """What workers and flows log reaches journald whole, in its native protocol, and Prefect's API as before."""
 
 import array
-import importlib.util
 import logging
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import prefect
 import pytest
 import yaml
 
-FILES = Path(__file__).parents[2] / "ansible/roles/prefect_worker/files"
+from host.logs.prefect_journal import JournalHandler
 
-
-@pytest.fixture(scope="module")
-def journal() -> ModuleType:
-    """The module that the workers find by PYTHONPATH."""
-    spec = importlib.util.spec_from_file_location("prefect_journal", FILES / "prefect_journal.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+LOGS = Path(__file__).parents[2] / "host/logs"
 
 
 class Journald:
@@ -60,9 +51,9 @@ def journald(tmp_path: Path) -> Iterator[Journald]:
 
 
 @pytest.fixture
-def logger(journal: ModuleType, journald: Journald) -> Iterator[logging.Logger]:
+def logger(journald: Journald) -> Iterator[logging.Logger]:
     """A logger that writes to it."""
-    handler = journal.JournalHandler(address=journald.address)
+    handler = JournalHandler(address=journald.address)
     logger = logging.Logger("shop")
     logger.addHandler(handler)
     yield logger
@@ -136,7 +127,7 @@ def test_a_journal_that_is_away_stops_nobody(
 
 def test_all_else_is_logged_as_prefect_does() -> None:
     """An upgrade that brings new loggers must bring them here too."""
-    ours = yaml.safe_load((FILES / "logging.yml").read_text())
+    ours = yaml.safe_load((LOGS / "logging.yml").read_text())
     theirs = yaml.safe_load((Path(prefect.__file__).parent / "logging/logging.yml").read_text())
     to_the_journal = {"console": "journal", "debug": "journal"}
     for logger in [*theirs["loggers"].values(), theirs["root"]]:

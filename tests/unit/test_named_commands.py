@@ -16,7 +16,8 @@ PROGRAMS = [
     ROOT / "deploy.py",
     *ROOT.glob("deployer/**/*.py"),
     *ROOT.glob("status/*.py"),
-    *ROOT.glob("ansible/**/files/*.py"),
+    *ROOT.glob("ansible/files/*.py"),
+    *ROOT.glob("host/*.py"),
 ]
 
 

@@ -1,24 +1,14 @@
 """Nothing that is or may be in use is removed, and nothing else stays."""
 
-import importlib.util
 import os
 import time
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-FILE = Path(__file__).parents[2] / "ansible/roles/prefect/files/prune.py"
+from host import prune
+
 OLD = time.time() - 30 * 86400
-
-
-@pytest.fixture(scope="module")
-def prune() -> ModuleType:
-    """The module."""
-    spec = importlib.util.spec_from_file_location("prune", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -45,11 +35,11 @@ def environment(root: Path, name: str, born: float) -> None:
         os.utime(path, (born, born))
 
 
-def names(prune: ModuleType, root: Path) -> set[str]:
+def names(root: Path) -> set[str]:
     return {path.name for path in prune.unneeded(root, root / "units", root / "proc")}
 
 
-def test_environments_of_projects_are_in_a_folder_of_their_own(prune: ModuleType, root: Path) -> None:
+def test_environments_of_projects_are_in_a_folder_of_their_own(root: Path) -> None:
     for name in ("shop-1", "shop-6", "shop-7", "server-1"):
         environment(root / "flows", name, OLD)
     manifest = root / "flows/releases/r1/.manifest-dev.json"
@@ -63,27 +53,34 @@ def test_environments_of_projects_are_in_a_folder_of_their_own(prune: ModuleType
     assert gone == {root / "flows/envs/shop-1", root / "flows/envs/server-1"}
 
 
-def test_the_cache_of_the_projects_goes_with_their_environments(
-    prune: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_cache_of_the_projects_goes_with_their_environments(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     environment(root / "flows", "shop-9", OLD)
     (root / "flows/envs/shop-9.txt").touch()
     (root / "flows/envs/.uv-cache").mkdir()
     monkeypatch.setattr(prune, "unneeded", lambda root: [root / "flows/envs/shop-9"])
-    prune.main(root)
+    prune.main(str(root))
     assert list((root / "flows/envs").iterdir()) == []
 
 
-def test_what_nothing_names_goes(prune: ModuleType, root: Path) -> None:
-    assert names(prune, root) == {"worker-2", "shop-3", "shop-4"}
+def test_what_nothing_names_goes(root: Path) -> None:
+    assert names(root) == {"worker-2", "shop-3", "shop-4"}
 
 
-def test_what_is_young_stays(prune: ModuleType, root: Path) -> None:
+def test_what_is_young_stays(root: Path) -> None:
     environment(root, "shop-5", time.time() - 3600)
-    assert "shop-5" not in names(prune, root)
+    assert "shop-5" not in names(root)
 
 
-def test_a_half_built_one_goes_in_the_end(prune: ModuleType, root: Path) -> None:
+def test_a_half_built_one_goes_in_the_end(root: Path) -> None:
     (root / "envs/shop-4/.complete").unlink()
     os.utime(root / "envs/shop-4", (OLD, OLD))
-    assert "shop-4" in names(prune, root)
+    assert "shop-4" in names(root)
+
+
+def test_the_last_two_programs_and_those_in_use_stay(root: Path) -> None:
+    for minute, name in enumerate(["in-use", "earlier", "before", "last"]):
+        folder = root / "platform" / name
+        (folder / "host").mkdir(parents=True)
+        os.utime(folder, (OLD + 60 * minute, OLD + 60 * minute))
+    (root / "platform/current").symlink_to("in-use")
+    assert {name for name in names(root) if (root / "platform" / name).exists()} == {"earlier"}

@@ -1,27 +1,14 @@
 """The drill fails when the archive lacks changes, and only then."""
 
-import importlib.util
 import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-FILE = Path(__file__).parents[2] / "ansible/roles/backup/files/restore-drill.py"
+from host import restore_drill
+
 STOP, HOUR = 1_795_900_000, 3600
 START = STOP + 5 * HOUR
-
-
-@pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The program, with a state folder of its own."""
-    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
-    spec = importlib.util.spec_from_file_location("restore_drill", FILE)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize(
@@ -36,11 +23,11 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     ],
 )
 def test_what_did_not_come_back_may_be_minutes_old(
-    program: ModuleType, monkeypatch: pytest.MonkeyPatch, changes: list[int], restored: int, behind: int
+    monkeypatch: pytest.MonkeyPatch, changes: list[int], restored: int, behind: int
 ) -> None:
     def live(_: Path, query: str) -> list[str]:
         since, until = map(int, re.findall(r"to_timestamp\((\d+)\)", query))
         return [str(min((change for change in changes if since < change <= until), default=until))]
 
-    monkeypatch.setattr(program, "ask", live)
-    assert program.seconds_behind(restored, STOP, START) == behind
+    monkeypatch.setattr(restore_drill, "ask", live)
+    assert restore_drill.seconds_behind(restored, STOP, START) == behind

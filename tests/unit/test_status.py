@@ -41,7 +41,7 @@ SEEN = {
         "/ 1099511627776 549755813888 50% 7%",
         "/etc/hosts 1099511627776 549755813888 50% 7%",
     ],
-    "backups": [f"repository 1: last backup 3 hours ago{', and more to say' * 5}", "PROBLEM: archive: nothing yet"],
+    "backups": [f"repository 1: last backup 3 h ago{', and more to say' * 5}", "PROBLEM: archive: nothing yet"],
     "upgrade": False,
     "reboot": False,
     "reboot_packages": [],

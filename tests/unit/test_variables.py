@@ -7,7 +7,8 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[2]
-NAME = re.compile(r"\b__[a-z][a-z0-9_]*\b")
+# Not a file of Python, as __main__.py
+NAME = re.compile(r"\b__[a-z][a-z0-9_]*\b(?!\.py\b)")
 
 
 def files() -> Iterator[Path]:

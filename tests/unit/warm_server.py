@@ -18,7 +18,7 @@ from shared import folder, locked
 from urllib3.util import Retry
 
 # What the server's unit runs
-PROGRAM = Path(__file__).parents[2] / "systemd/prefect_server.py"
+PROGRAM = [Path(__file__).parents[2] / "host", "server"]
 # Where people see what it holds
 UI = "https://prefect.test"
 
@@ -65,7 +65,7 @@ def start(home: Path, *options: str, **settings: str) -> Server:
         "PREFECT_UI_URL": UI,
         **settings,
     }
-    command = [sys.executable, PROGRAM, "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, *PROGRAM, "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with (home / "log").open("w") as log:
         process = subprocess.Popen([*command, *options], env=environment, stdout=log, stderr=subprocess.STDOUT)
     server = Server(f"http://127.0.0.1:{port}/api", auth, process.pid)

@@ -1,8 +1,6 @@
 """While a password changes, the server accepts the one before too, and nobody else."""
 
-import runpy
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -10,7 +8,8 @@ from prefect.server.api import server
 from prefect.settings import PREFECT_SERVER_API_AUTH_STRING, temporary_settings
 from starlette.websockets import WebSocketDisconnect
 
-PROGRAM = Path(__file__).parents[3] / "systemd/prefect_server.py"
+from host.server import accept_previous_login
+
 CURRENT, PREVIOUS, WRONG = "admin:current-password", "admin:previous-password", "admin:wrong-password"
 OTHERS = ({"type": "auth", "token": WRONG}, {"type": "auth"}, {"type": "x", "token": PREVIOUS})
 SOCKETS = ("/api/events/in", "/api/logs/out")
@@ -21,7 +20,7 @@ def site() -> Iterator[TestClient]:
     """The server, which has changed its password."""
     with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_SERVER_API_AUTH_STRING: CURRENT}):
         patch.setattr(server, "create_app", server.create_app)
-        runpy.run_path(str(PROGRAM))["accept_too"](PREVIOUS)
+        accept_previous_login(PREVIOUS)
         yield TestClient(server.create_app(ignore_cache=True))
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -26,9 +25,11 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun
 from shared import made_once
 from waiting import until
-from warm_server import PROGRAM, Server
+from warm_server import Server
 
-FILES = Path(__file__).parents[3] / "ansible/roles/prefect_worker/files"
+from host.server import NUL
+
+LOGS = Path(__file__).parents[3] / "host/logs"
 # A NUL, and what Python makes of a name that is not UTF-8
 TEXT, HELD = "rows of caf\udce9\0.csv", "rows of caf\\udce9.csv"
 FLOWS = f"""
@@ -99,9 +100,9 @@ def all_runs(prefect_server, tmp_path_factory: pytest.TempPathFactory) -> None:
                 "PREFECT_HOME": str(folder),
                 "PREFECT_API_URL": prefect_server.url,
                 "PREFECT_API_AUTH_STRING": prefect_server.auth,
-                "PREFECT_LOGGING_SETTINGS_PATH": str(FILES / "logging.yml"),
+                "PREFECT_LOGGING_SETTINGS_PATH": str(LOGS / "logging.yml"),
                 "PREFECT_LOGGING_HANDLERS_JOURNAL_CLASS": "logging.NullHandler",
-                "PYTHONPATH": str(FILES),
+                "PYTHONPATH": str(LOGS),
             }
             command = [sys.executable, folder / "flows.py"]
             done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=True)
@@ -187,7 +188,6 @@ def test_the_value_of_a_block_keeps_it(prefect_server, login) -> None:
     assert kept.data["value"] == "a\0b"
 
 
-NUL = runpy.run_path(str(PROGRAM))["NUL"]
 TEXTS = st.text(st.sampled_from('\0\\u0n"é'))
 
 

@@ -1,7 +1,6 @@
 """The worker of a process pool: a stop, a restart and a server that is away lose no run."""
 
 import os
-import runpy
 import shlex
 import signal
 import socket
@@ -9,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from uuid import UUID
@@ -23,7 +23,10 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelling, Crashed, Pending, Running
 
-PROGRAM = Path(__file__).parents[3] / "systemd/prefect_worker.py"
+from host import recovery, worker
+
+ROOT = Path(__file__).parents[3]
+PROGRAM = [ROOT / "host", "worker"]
 FLOW = '''
 import os
 import time
@@ -48,6 +51,20 @@ def dies(file: str, seconds: float = 60):
         print(os.getpid(), file=pids)
     time.sleep(seconds)
 '''
+
+
+# A worker that does not wait as long for the label of another one
+HASTY = f"""
+import sys
+from datetime import timedelta
+
+sys.path.insert(0, {str(ROOT)!r})
+
+from host import recovery, worker
+
+recovery.LABELLED_WITHIN = timedelta(seconds=2)
+sys.exit(worker.main(*sys.argv[1:]))
+"""
 
 
 until = partial(waiting.until, within=60, what="it comes true")
@@ -88,9 +105,9 @@ class Pool:
             pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(self.folder)}}],
         )
 
-    def start(self, drain: float = 30, program: Path = PROGRAM, **environment: str) -> subprocess.Popen:
+    def start(self, drain: float = 30, program: Sequence[object] = PROGRAM, **environment: str) -> subprocess.Popen:
         """Start its worker."""
-        command = [sys.executable, program, "--pool", self.name, "--name", f"here-{self.name}"]
+        command = [sys.executable, *program, "--pool", self.name, "--name", f"here-{self.name}"]
         with (self.folder / "log").open("a") as log:
             process = subprocess.Popen(
                 [*map(str, command), "--drain-seconds", str(drain)],
@@ -151,26 +168,26 @@ def history(run: UUID) -> list[str]:
 
 
 def test_a_stop_lets_runs_finish_and_takes_no_more(pool: Pool) -> None:
-    worker = pool.start()
+    process = pool.start()
     until(lambda: pool.heard("READY=1"))
     run, file = pool.run()
     until(file.exists)
-    worker.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)
     until(lambda: pool.heard("STOPPING=1"))
     later, _ = pool.run()
-    assert worker.poll() is None
+    assert process.poll() is None
     file.unlink()
-    assert worker.wait(120) == 0
+    assert process.wait(120) == 0
     assert (state(run), state(later)) == ("Completed", "Scheduled")
 
 
 def test_what_takes_longer_is_cancelled(pool: Pool) -> None:
-    worker = pool.start(drain=1)
+    process = pool.start(drain=1)
     until(lambda: pool.heard("READY=1"))
     run, file = pool.run()
     until(file.exists)
-    worker.send_signal(signal.SIGTERM)
-    assert worker.wait(180) == 0
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(180) == 0
     assert state(run) == "Cancelled"
 
 
@@ -209,11 +226,11 @@ def test_a_run_that_is_crashed_has_the_retries_of_its_flow(pool: Pool) -> None:
 
 
 def test_the_kernel_kills_runs_before_the_worker_when_memory_runs_out(pool: Pool) -> None:
-    worker = pool.start()
+    process = pool.start()
     _, file = pool.run(flow=pool.deploy("dies"), seconds=3)
     until(lambda: file.exists() and file.read_text())
     run = int(file.read_text())
-    worker_score, run_score = (int(Path(f"/proc/{pid}/oom_score").read_text()) for pid in (worker.pid, run))
+    worker_score, run_score = (int(Path(f"/proc/{pid}/oom_score").read_text()) for pid in (process.pid, run))
     assert run_score > worker_score + 100
 
 
@@ -230,13 +247,12 @@ def test_what_a_killed_worker_left_is_retried(pool: Pool) -> None:
 
 
 def test_what_was_taken_and_never_named_is_scheduled_again(pool: Pool) -> None:
-    hasty = pool.folder / PROGRAM.name
-    patient, source = "NAMED_WITHIN = timedelta(seconds=30)", PROGRAM.read_text()
-    assert patient in source
-    hasty.write_text(source.replace(patient, "NAMED_WITHIN = timedelta(seconds=2)"))
+    assert timedelta(seconds=30) == recovery.LABELLED_WITHIN
+    hasty = pool.folder / "hasty.py"
+    hasty.write_text(HASTY)
     run, file = pool.run()
     ask("set_flow_run_state", run, Pending())
-    pool.start(program=hasty, PREFECT_WORKER_HEARTBEAT_SECONDS="1")
+    pool.start(program=[hasty], PREFECT_WORKER_HEARTBEAT_SECONDS="1")
     until(file.exists)
     file.unlink()
     until(lambda: state(run) == "Completed")
@@ -260,14 +276,12 @@ def test_neither_what_lives_nor_what_was_to_be_cancelled_is_retried(pool: Pool) 
 
 def test_only_polls_are_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     told, reports = [], []
-    program = runpy.run_path(str(PROGRAM))
 
     class Hanging:
+        _ready = True
+
         async def get_and_submit_flow_runs(self) -> None:
             await anyio.sleep_forever()
-
-    polling = program["Polling"](Hanging(), "pool")
-    polling._ready = True
 
     async def report() -> None:
         reports.append(1)
@@ -275,10 +289,10 @@ def test_only_polls_are_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     async def both() -> None:
         with anyio.move_on_after(1):
             async with anyio.create_task_group() as loops:
-                loops.start_soon(program["every"], 0.1, polling)
-                loops.start_soon(program["every"], 0.1, report)
+                loops.start_soon(worker.every, 0.1, partial(worker.Worker._poll, Hanging()))
+                loops.start_soon(worker.every, 0.1, report)
 
-    monkeypatch.setitem(program["Polling"].__call__.__globals__, "notify", told.append)
+    monkeypatch.setattr(worker, "notify", told.append)
     anyio.run(both)
     assert len(reports) > 3
     assert told == ["WATCHDOG=1"]
@@ -288,13 +302,13 @@ def test_no_heartbeat_is_of_a_time_when_the_server_was_away() -> None:
     said: list[str] = []
 
     class Cut:
-        emit = said.append
+        _emit = said.append
 
         async def sync_with_backend(self) -> None:
             raise httpx.ConnectError("cut off")
 
     with pytest.raises(httpx.ConnectError):
-        anyio.run(runpy.run_path(str(PROGRAM))["report"], Cut(), "pool")
+        anyio.run(worker.Worker._report, Cut())
     assert not said, "sent late, it would tell of a silence that is over"
 
 
@@ -319,7 +333,7 @@ def test_a_run_whose_process_ends_before_it_began_gets_another(pool: Pool, fails
 
 
 def test_a_refusal_ends_it_with_one_line(pool: Pool) -> None:
-    worker = pool.start(PREFECT_API_AUTH_STRING="admin:wrong")
-    assert worker.wait(180) == 1
+    process = pool.start(PREFECT_API_AUTH_STRING="admin:wrong")
+    assert process.wait(180) == 1
     assert "the server refuses this worker (401): is PREFECT_API_AUTH_STRING right?" in pool.log
     assert "Traceback" not in pool.log

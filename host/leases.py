@@ -30,7 +30,7 @@ class ConcurrencyLeaseStorage(filesystem.ConcurrencyLeaseStorage):
 
     async def read_expired_lease_ids(self, limit: int = 100) -> list[UUID]:
         """The leases whose slots are free again."""
-        # Those that are not over yet must not hide others behind the limit
+        # Leases that are not over yet must not hide others behind the limit
         expired = await super().read_expired_lease_ids(sys.maxsize)
         if time.time() <= STARTED + GRACE:
             expired = [lease for lease in expired if self._renewed_since(lease)]
@@ -44,7 +44,7 @@ class ConcurrencyLeaseStorage(filesystem.ConcurrencyLeaseStorage):
 
 
 def _late_holder(lease: Lease | None) -> UUID | None:
-    """The run that holds a lease, for as long as its next try may still come; `concurrency()` does not say which."""
+    """The run that holds a lease, as long as its next try may still come; None for a lease of `concurrency()`."""
     if lease is None or lease.metadata is None or lease.metadata.holder is None:
         return None
     over_for = (datetime.now(UTC) - lease.expiration).total_seconds()

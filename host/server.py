@@ -1,4 +1,4 @@
-"""The Prefect server as its unit runs it: a new password locks nobody out, and a NUL in a text holds nothing up.
+"""The Prefect server as its unit runs it: a new password locks nobody out, and a NUL in a text delays nothing.
 
 Prefect accepts one login, and a run keeps the login that it began with. As long as PREVIOUS_API_AUTH_STRING is set, the
 server accepts that login too. PostgreSQL holds no text with a NUL (U+0000): the server leaves it out. The arguments are
@@ -24,39 +24,39 @@ NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 BLOCKS = "/api/block_documents"
 
 
-def main() -> None:
-    """Do what the command line says."""
-    put_before(WithoutNul)
+def main(*_arguments: str) -> None:
+    """Run `prefect`, which reads the arguments itself."""
+    add_middleware(WithoutNul)
     if previous := os.environ.get("PREVIOUS_API_AUTH_STRING"):
-        accept_too(previous)
+        accept_previous_login(previous)
     prefect()
 
 
-def accept_too(previous: str) -> None:
-    """Let the application that Prefect makes accept the previous login."""
+def accept_previous_login(previous: str) -> None:
+    """Let the application that Prefect makes accept this login (`user:password`) too."""
     current = get_current_settings().server.api.auth_string
-    put_before(PreviousLogin, previous=previous, current=current.get_secret_value() if current else "")
+    add_middleware(PreviousLogin, previous=previous, current=current.get_secret_value() if current else "")
 
 
-def put_before(middleware: type, **options: str) -> None:
-    """Put it before the application that Prefect makes."""
+def add_middleware(middleware: Any, **options: str) -> None:
+    """Add a middleware, a class of ASGI, to the application that Prefect makes."""
     create_app = server.create_app
 
-    def create_app_behind_it(*arguments: Any, **named: Any) -> FastAPI:
-        app = create_app(*arguments, **named)
+    def create_app_with_it(*arguments: Any, **options_of_app: Any) -> FastAPI:
+        app = create_app(*arguments, **options_of_app)
         # Prefect asks for the same application again, after it has started
-        if not any(present.cls is middleware for present in app.user_middleware):
+        if not any(added.cls is middleware for added in app.user_middleware):
             app.add_middleware(middleware, **options)
         return app
 
-    server.create_app = create_app_behind_it
+    server.create_app = create_app_with_it
 
 
 class WithoutNul:
     """Leaves NULs out of what is written.
 
-    By one in a state, Prefect asks its client to try again, for minutes; by one in an event, it loses all events that
-    it writes with it.
+    Because of a NUL in a state, Prefect asks its client to try again, for minutes; because of a NUL in an event, it
+    loses all events that it writes with that one.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -64,24 +64,24 @@ class WithoutNul:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not scope["path"].startswith(BLOCKS):
-            receive = self._body_of(receive)
+            receive = self._clean_body(receive)
         elif scope["type"] == "websocket":
-            receive = self._messages_of(receive)
+            receive = self._clean_messages(receive)
         await self._app(scope, receive, send)
 
-    def _body_of(self, receive: Receive) -> Receive:
+    def _clean_body(self, receive: Receive) -> Receive:
         async def receive_whole() -> Message:
             message = await receive()
             body = message.get("body", b"")
             while message.get("more_body"):
                 message = await receive()
                 body += message.get("body", b"")
-            # It may be the end of the connection, in the middle of the body
+            # The connection may end in the middle of the body
             return {**message, "body": NUL.sub(rb"\1", body)} if message["type"] == "http.request" else message
 
         return receive_whole
 
-    def _messages_of(self, receive: Receive) -> Receive:
+    def _clean_messages(self, receive: Receive) -> Receive:
         async def receive_clean() -> Message:
             message = await receive()
             if text := message.get("text"):
@@ -94,7 +94,7 @@ class WithoutNul:
 
 
 class PreviousLogin:
-    """Puts the current login in the place of the previous one, in a request's header and a socket's first message."""
+    """Replaces the previous login by the current one, in a request's header and a socket's first message."""
 
     def __init__(self, app: ASGIApp, previous: str, current: str) -> None:
         self._app = app
@@ -105,14 +105,14 @@ class PreviousLogin:
         if scope["type"] == "http":
             scope["headers"] = [(name, self._header(name, value)) for name, value in scope["headers"]]
         elif scope["type"] == "websocket":
-            receive = self._login_of(receive)
+            receive = self._with_current_login(receive)
         await self._app(scope, receive, send)
 
     def _header(self, name: bytes, value: bytes) -> bytes:
         previous = name == b"authorization" and hmac.compare_digest(value, self._previous_header)
         return self._current_header if previous else value
 
-    def _login_of(self, receive: Receive) -> Receive:
+    def _with_current_login(self, receive: Receive) -> Receive:
         first = True
 
         async def receive_current() -> Message:
@@ -139,7 +139,3 @@ class PreviousLogin:
 def basic(login: str) -> bytes:
     """The header of a login, see RFC 7617."""
     return b"Basic " + base64.b64encode(login.encode())
-
-
-if __name__ == "__main__":
-    main()

@@ -1,25 +1,25 @@
-#!/usr/bin/python3
-"""Restores the last backup of each repository into a scratch cluster, checks what is there, and removes it.
+"""Restores the last backup of each repository into a scratch cluster, checks it, and removes it.
 
-Run as postgres, by pgbackrest-drill.service, with PostgreSQL's programs in PATH. How it ended is told, and kept in
-last.json of the unit's folder.
+Run as postgres, by pgbackrest-drill.service, with PostgreSQL's programs in PATH. It prints how it ended, and keeps that
+in last.json of the unit's folder.
 """
 
 import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-FOLDER = Path(os.environ["STATE_DIRECTORY"])
+from host.commands import ENVIRONMENT
+from host.readable import one_line, size
+
+FOLDER = Path(os.environ.get("STATE_DIRECTORY", "/var/lib/pgbackrest-drill"))
 DATA = FOLDER / "data"
 LOG, LAST = FOLDER / "log", FOLDER / "last.json"
 LIVE = Path("/var/run/postgresql")
-# At the end of each command for the control machine
-ENVIRONMENT = f" ENV={os.environ['PLATFORM_ENV']}" if "PLATFORM_ENV" in os.environ else ""
 # A change goes to the archive within minutes, more of them in a segment.
 MOST_BEHIND = 3600
 # A week of changes is read in less.
@@ -44,17 +44,16 @@ FROM flow_run WHERE updated > to_timestamp({since}) AND updated <= to_timestamp(
 """
 
 
-class Failed(Exception):
+class DrillError(Exception):
     """The drill has failed; says why in one line."""
 
 
 def run(*command: str | Path) -> str:
-    """What a command prints."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = " ".join((done.stderr or done.stdout).split())
-        raise Failed(f"{Path(command[0]).name}: {said[-500:]}")
-    return done.stdout
+    """What a command prints; raises DrillError with the end of its errors."""
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if process.returncode:
+        raise DrillError(f"{Path(command[0]).name}: {one_line(process.stderr or process.stdout)[-500:]}")
+    return process.stdout
 
 
 def pgbackrest(*arguments: str) -> str:
@@ -74,11 +73,11 @@ def summary(socket: Path) -> tuple[str, int, int]:
     return version, int(runs), int(changed)
 
 
-def restore(repository: int, size: int) -> None:
-    """Bring the last backup, and all changes since, into a cluster that archives nothing."""
+def restore(repository: int, needed: float) -> None:
+    """Bring the last backup, and all changes since, into a cluster that archives nothing; it needs so many bytes."""
     shutil.rmtree(DATA, ignore_errors=True)
-    if (free := shutil.disk_usage(FOLDER).free) < 1.2 * size:
-        raise Failed(f"{FOLDER} has {free / 1e9:.1f} GB free, the drill needs {1.2 * size / 1e9:.1f} GB: make room")
+    if (free := shutil.disk_usage(FOLDER).free) < needed:
+        raise DrillError(f"{FOLDER} has {size(free)} free, the drill needs {size(needed)}: make room")
     DATA.mkdir(mode=0o700)
     pgbackrest(f"--repo={repository}", f"--pg1-path={DATA}", "--archive-mode=off", "restore")
     (DATA / "postgresql.conf").write_text(SETTINGS)
@@ -92,11 +91,11 @@ def recover() -> None:
     deadline = time.monotonic() + RECOVERY_SECONDS
     while (code := subprocess.run(["pg_isready", "--quiet", f"--host={FOLDER}"], check=False).returncode) == rejecting:
         if time.monotonic() > deadline:
-            raise Failed(f"the archive was not read in {RECOVERY_SECONDS // 3600} h: see how busy this host is")
+            raise DrillError(f"the archive was not read in {RECOVERY_SECONDS // 3600} h: see how busy this host is")
         time.sleep(1)
     if code != ready:
         fatal = [line for line in LOG.read_text().splitlines() if "FATAL" in line or "PANIC" in line]
-        raise Failed(f"the restored cluster ended while it read the archive: {(fatal or ['see its log'])[-1]}")
+        raise DrillError(f"the restored cluster ended while it read the archive: {(fatal or ['see its log'])[-1]}")
 
 
 def seconds_behind(restored: int, backup: int, started: int) -> int:
@@ -111,7 +110,7 @@ def seconds_behind(restored: int, backup: int, started: int) -> int:
 
 
 def check(started: int, backup: int) -> str:
-    """Read every page and every row of the backup that ended then. Returns what was found."""
+    """Read every page and every row of the backup that ended then (Unix times). Returns a summary of it."""
     LOG.unlink(missing_ok=True)
     run("pg_ctl", "start", "--silent", f"--pgdata={DATA}", f"--log={LOG}")
     try:
@@ -122,40 +121,42 @@ def check(started: int, backup: int) -> str:
     finally:
         subprocess.run(["pg_ctl", "stop", "--mode=immediate", "--silent", f"--pgdata={DATA}"], check=False)
     if (behind := seconds_behind(changed, backup, started)) > MOST_BEHIND:
-        raise Failed(f"what was restored is {behind} s behind the live database: see whether its changes are archived")
+        raise DrillError(
+            f"what was restored is {behind} s behind the live database: see whether its changes are archived"
+        )
     return f"{runs} flow runs, {behind} s behind, schema {version}"
 
 
-def drill_one(number: int, backups: list[dict]) -> str:
-    """Try one repository. Returns what was found."""
+def drill_repository(number: int, backups: list[dict[str, Any]]) -> str:
+    """Try the last of these backups of a repository, which are as pgBackRest has them. Returns a summary."""
     if not backups:
-        raise Failed(f"no backup can be seen: make status{ENVIRONMENT}")
+        raise DrillError(f"no backup can be seen: make status{ENVIRONMENT}")
     started = int(time.time())
-    restore(number, backups[-1]["info"]["size"])
+    restore(number, 1.2 * backups[-1]["info"]["size"])
     return f"{backups[-1]['label']} has {check(started, backups[-1]['timestamp']['stop'])}"
 
 
 def drill() -> str:
-    """Try every repository, whatever becomes of the others. Returns what was found."""
+    """Try every repository, also after one that fails. Returns a summary; raises DrillError if one failed."""
     [stanza] = json.loads(pgbackrest("info", "--output=json"))
-    wrong, found = [], []
+    errors, summaries = [], []
     for number in (repository["key"] for repository in stanza["repo"]):
-        backups = [each for each in stanza["backup"] if each["database"]["repo-key"] == number]
+        backups = [backup for backup in stanza["backup"] if backup["database"]["repo-key"] == number]
         try:
-            found.append(f"repository {number}: {drill_one(number, backups)}")
-        except Failed as error:
-            wrong.append(f"repository {number}: {error}")
-    if wrong:
-        raise Failed("; ".join(wrong + found))
-    return "; ".join(found)
+            summaries.append(f"repository {number}: {drill_repository(number, backups)}")
+        except DrillError as error:
+            errors.append(f"repository {number}: {error}")
+    if errors:
+        raise DrillError("; ".join(errors + summaries))
+    return "; ".join(summaries)
 
 
 def main() -> int:
-    """Drill, tell and keep how it ended."""
+    """Drill, print and keep how it ended. Returns 1 if it failed."""
     started = time.monotonic()
     try:
         passed, message = True, drill()
-    except Failed as error:
+    except DrillError as error:
         passed, message = False, str(error)
     finally:
         shutil.rmtree(DATA, ignore_errors=True)
@@ -165,7 +166,3 @@ def main() -> int:
     LAST.write_text(json.dumps({"finished": finished, "seconds": seconds, "passed": passed, "message": message}) + "\n")
     print("drill:" if passed else "ERROR: drill:", message)
     return 0 if passed else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

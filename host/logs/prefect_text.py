@@ -1,4 +1,4 @@
-r"""What a run says, in text that UTF-8 can encode.
+r"""Lines and states of runs, in text that UTF-8 can encode.
 
 Python makes lone surrogates of bytes that are not UTF-8, as in the name of a file. Prefect cannot send them: it would
 lose the line, and a run or a task that failed with such a text would go on for ever. They are sent as `\udce9`, which
@@ -26,15 +26,15 @@ class Formatter(logging.Formatter):
         return encodable(super().format(record))
 
 
-def _tell_states_so() -> None:
+def _make_states_encodable() -> None:
     initialize = State.__init__
 
-    def with_message(self: State, **fields: Any) -> None:
+    def with_message(self: State[Any], **fields: Any) -> None:
         if isinstance(message := fields.get("message"), str):
             fields["message"] = encodable(message)
         initialize(self, **fields)
 
-    State.__init__ = with_message
+    State.__init__ = with_message  # type: ignore[method-assign]
 
 
-_tell_states_so()
+_make_states_encodable()

@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import sys
+from contextlib import nullcontext
 
 SOCKET = "/run/systemd/journal/socket"
 # Attributes that Prefect gives its records, and the journal's names for them.
@@ -19,7 +20,7 @@ ATTRIBUTES = {
     "task_run_id": "PREFECT_TASK_RUN_ID",
     "task_run_name": "PREFECT_TASK_RUN",
 }
-# What a worker tells the process of a run: true of all that is logged there, libraries included.
+# What a worker sets for the process of a run: true of all that is logged there, libraries included.
 ENVIRONMENT = {
     "PREFECT__FLOW_NAME": "PREFECT_FLOW",
     "PREFECT__FLOW_RUN_ID": "PREFECT_FLOW_RUN_ID",
@@ -31,7 +32,7 @@ PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (
 def entry(fields: dict[str, object]) -> bytes:
     """An entry in the journal's native protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL).
 
-    Every value is told with its length, so that none can pass itself off as another field.
+    Every value comes after its length, so that none can pass itself off as another field.
     """
     lines = b""
     for name, value in fields.items():
@@ -55,8 +56,8 @@ class JournalHandler(logging.Handler):
             self.handleError(record)
 
     def close(self) -> None:
-        """Not for good: who configures logging again (uvicorn does) closes handlers that stay in use."""
-        with self.lock:
+        """Close the socket, until the next record: uvicorn configures logging again, and closes handlers in use."""
+        with self.lock or nullcontext():
             if self._socket:
                 self._socket.close()
             self._socket = None
@@ -75,26 +76,26 @@ class JournalHandler(logging.Handler):
         fields |= {field: os.environ[name] for name, field in ENVIRONMENT.items() if name in os.environ}
         if deployment := os.environ.get("PREFECT__DEPLOYMENT_NAME"):
             fields["PREFECT_DEPLOYMENT"] = f"{fields.get('PREFECT_FLOW')}/{deployment}"
-        given = {field: getattr(record, name, None) for name, field in ATTRIBUTES.items()}
-        return fields | {field: value for field, value in given.items() if value is not None}
+        of_record = {field: getattr(record, name, None) for name, field in ATTRIBUTES.items()}
+        return fields | {field: value for field, value in of_record.items() if value is not None}
 
     def _send(self, data: bytes) -> None:
-        self._socket = self._socket or socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        journal = self._socket = self._socket or socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
-            self._socket.sendto(data, self._address)
+            journal.sendto(data, self._address)
         except OSError as error:
             if error.errno != errno.EMSGSIZE:
                 raise
-            self._send_as_file(data)
+            self._send_as_file(journal, data)
 
-    def _send_as_file(self, data: bytes) -> None:
-        """What is too long for a datagram goes as a sealed file in memory."""
+    def _send_as_file(self, journal: socket.socket, data: bytes) -> None:
+        """Send what is too long for a datagram as a sealed file in memory."""
         file = os.memfd_create("journal", os.MFD_ALLOW_SEALING)
         try:
             with open(file, "wb", closefd=False) as stream:
                 stream.write(data)
             fcntl.fcntl(file, fcntl.F_ADD_SEALS, SEALS)
             rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, file.to_bytes(4, sys.byteorder))
-            self._socket.sendmsg([], [rights], 0, self._address)
+            journal.sendmsg([], [rights], 0, self._address)
         finally:
             os.close(file)
