@@ -14,23 +14,28 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
-from deployer import archive, environment, inventory, report, server, state
-from deployer.apply import alone, apply
 from deployer.check import Checked, PythonOf, check
 from deployer.commands import make_command
 from deployer.desired import Release, desired
-from deployer.document import unstorable
-from deployer.errors import DeployError
-from deployer.kinds.deployments import releases
-from deployer.plan import make
-from deployer.project import find, system_packages
-from deployer.run import run
-from deployer.targets import PRODUCTION
+from deployer.files import inventory
+from deployer.files.document import unstorable
+from deployer.files.targets_yml import PRODUCTION
+from deployer.flows import environments
+from deployer.flows import release as archive
+from deployer.flows.project import find, system_packages
+from deployer.model import manifest as state
+from deployer.model.errors import DeployError
+from deployer.server import connection as server
+from deployer.server import report
+from deployer.server.apply import alone, apply
+from deployer.server.flow_run import run
+from deployer.server.kinds.deployments import releases
+from deployer.server.plan import make
 
 CHANGES = 2
 
 
-def main(arguments: list[str] | None = None, python_of: PythonOf = environment.python) -> int:
+def main(arguments: list[str] | None = None, python_of: PythonOf = environments.python) -> int:
     """Run one command and return its exit code; `python_of` finds the Python that imports a project's flows."""
     options = _parser().parse_args(arguments)
     try:
@@ -50,7 +55,7 @@ def main(arguments: list[str] | None = None, python_of: PythonOf = environment.p
             case "run":
                 return asyncio.run(_run(options))
             case "python":
-                print(environment.python(find(options.flows, options.project), options.dev))
+                print(environments.python(find(options.flows, options.project), options.dev))
     except DeployError as error:
         print(error, file=sys.stderr)
         return 1

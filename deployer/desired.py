@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from deployer.check import Checked, Deployment
-from deployer.environment import lock_hash
-from deployer.kinds.automations import Automations
-from deployer.kinds.deployments import OWNER_LABEL, PAUSED_LABEL, PROJECT_LABEL, RELEASE_LABEL, Deployments
-from deployer.kinds.variables import Variables
-from deployer.kinds.work_pools import WorkPools
-from deployer.state import Resource, State, check_release
-from deployer.targets import Target
+from deployer.files.targets_yml import Target
+from deployer.flows.environments import lock_hash
+from deployer.model.manifest import Resource, State, check_release
+from deployer.server.kinds.automations import Automations
+from deployer.server.kinds.deployments import OWNER_LABEL, PAUSED_LABEL, PROJECT_LABEL, RELEASE_LABEL, Deployments
+from deployer.server.kinds.variables import Variables
+from deployer.server.kinds.work_pools import WorkPools
 
 
 @dataclass(frozen=True)

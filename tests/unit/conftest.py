@@ -12,7 +12,7 @@ from warm_server import Server, shared_server
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from deployer.inspection import Flow, inspect  # noqa: E402
+from deployer.flows.inspection import Flow, inspect  # noqa: E402
 
 # An example may take its time on a machine that has other things to do.
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -99,7 +99,7 @@ def write_project(flows: Path) -> WriteProject:
 @pytest.fixture(autouse=True)
 def no_earlier_inspections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test imports its flows itself."""
-    monkeypatch.setattr("deployer.inspection.CACHE", tmp_path / "inspections")
+    monkeypatch.setattr("deployer.flows.inspection.CACHE", tmp_path / "inspections")
 
 
 @pytest.fixture

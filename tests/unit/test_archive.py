@@ -5,8 +5,8 @@ import tarfile
 
 import pytest
 
-from deployer.archive import ARCHIVE, check_files, pack, release_id, shipped, unpack_needs
-from deployer.errors import DeployError
+from deployer.flows.release import ARCHIVE, check_files, pack, release_id, shipped, unpack_needs
+from deployer.model.errors import DeployError
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from prefect.settings.models.server import api
 
 import deploy
 from deployer.check import MOST_PARAMETERS, MOST_TAGS, check
-from deployer.errors import DeployError
-from deployer.inventory import Inventory
-from deployer.project import Project, system_packages
+from deployer.files.inventory import Inventory
+from deployer.flows.project import Project, system_packages
+from deployer.model.errors import DeployError
 
 PARAMETERS = """
 deployments:
@@ -102,7 +102,7 @@ def test_a_flow_that_cannot_be_imported_is_told_with_its_line(write_project, pro
 
 
 def test_an_import_that_does_not_end_is_told(write_project, problems, monkeypatch) -> None:
-    monkeypatch.setattr("deployer.inspection.TIMEOUT", 1)
+    monkeypatch.setattr("deployer.flows.inspection.TIMEOUT", 1)
     write_project(flow_py="import signal\n\nsignal.pause()\n")
     [line] = problems()
     assert "cannot be imported: importing takes more than 1 s, or ends Python: do the work inside the flow" in line
@@ -124,10 +124,10 @@ def test_an_import_gets_no_password_and_may_print_and_exit(write_project, proble
 
 
 def test_flows_import_their_own_modules_and_never_ours(write_project, problems, flow_source: str) -> None:
-    folder = write_project(flow_py=f"from environment import ours\n{flow_source}")
+    folder = write_project(flow_py=f"from project import ours\n{flow_source}")
     [line] = problems()
-    assert "No module named 'environment' (flow.py line 1)" in line
-    (folder / "environment.py").write_text("ours = True")
+    assert "No module named 'project' (flow.py line 1)" in line
+    (folder / "project.py").write_text("ours = True")
     assert problems() == []
 
 

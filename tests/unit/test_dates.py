@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from deployer import dates
-from deployer.schedules import build
+from deployer.check import dates
+from deployer.files.schedules import build
 
 LONG_AGO, SOON = (datetime.now(UTC) + timedelta(days=days) for days in (-3650, 30))
 STAMP = "%Y%m%dT%H%M%S"

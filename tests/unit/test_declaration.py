@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from deployer.declaration import Declaration, declarations
-from deployer.document import Document
+from deployer.files.document import Document
+from deployer.files.prefect_yaml import Declaration, declarations
 
 
 def read(folder: Path) -> tuple[list[Declaration], list[str]]:

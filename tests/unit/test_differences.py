@@ -10,10 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import NAMES, SCHEDULES, VALUES
 
-from deployer import report
-from deployer.differences import ABSENT, Difference, differences
-from deployer.kinds.schedules import schedules_over
-from deployer.schedules import build
+from deployer.files.schedules import build
+from deployer.model.differences import ABSENT, Difference, differences
+from deployer.server import report
+from deployer.server.kinds.deployment_schedules import schedules_over
 
 TEXTS = st.text('aé \n"\u2028', max_size=200)
 OBJECTS = st.dictionaries(NAMES, VALUES, max_size=4)

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
 
-from deployer import inventory
-from deployer.errors import DeployError
-from deployer.kinds.blocks import NotificationBlocks, SecretBlocks
+from deployer.files import inventory
+from deployer.model.errors import DeployError
+from deployer.server.kinds.blocks import NotificationBlocks, SecretBlocks
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "of the vault"

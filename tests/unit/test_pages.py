@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from deployer.errors import DeployError
-from deployer.kinds.kind import PAGE, pages
+from deployer.model.errors import DeployError
+from deployer.server.kinds.kind import PAGE, pages
 
 
 def read(*served: range):

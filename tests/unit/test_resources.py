@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deployer.check import check
-from deployer.resources import declared
+from deployer.files.resources_yml import declared
 
 pytestmark = pytest.mark.usefixtures("imported")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import deploy
-from deployer.inventory import Inventory
-from deployer.state import State
+from deployer.files.inventory import Inventory
+from deployer.model.manifest import State
 
 Take = Callable[..., tuple[int, str]]
 

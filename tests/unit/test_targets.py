@@ -9,10 +9,10 @@ import pytest
 import deploy
 from deployer.check import check
 from deployer.desired import Release, desired
-from deployer.errors import DeployError
-from deployer.inventory import Inventory
-from deployer.kinds.deployments import Deployments
-from deployer.kinds.kind import Held
+from deployer.files.inventory import Inventory
+from deployer.model.errors import DeployError
+from deployer.server.kinds.deployments import Deployments
+from deployer.server.kinds.kind import Held
 
 pytestmark = pytest.mark.usefixtures("imported")
 

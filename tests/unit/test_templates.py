@@ -12,10 +12,10 @@ from cookiecutter.exceptions import UndefinedVariableInTemplate
 from shared import made_once
 
 import deploy
-from deployer import environment
-from deployer.declaration import declarations
-from deployer.document import Document
-from deployer.project import find
+from deployer.files.document import Document
+from deployer.files.prefect_yaml import declarations
+from deployer.flows import environments
+from deployer.flows.project import find
 from templates import new_project
 
 ROOT = Path(__file__).parents[2]
@@ -60,13 +60,13 @@ def make(flows: Path, home: Path) -> None:
 def test_they_are_fit_to_be_registered(made: Path, capsys) -> None:
     # in the environment that their tests need too, so that one is built for all of them
     command = ["check", "--flows", str(made), "--target", "production"]
-    code = deploy.main(command, lambda project: environment.python(project, dev=True))
+    code = deploy.main(command, lambda project: environments.python(project, dev=True))
     assert code == 0, capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["null", "on", "y"])
 def test_their_own_tests_pass(made: Path, name: str) -> None:
-    python = environment.python(find(made, name), dev=True)
+    python = environments.python(find(made, name), dev=True)
     done = run(python, "-m", "pytest", "tests", cwd=made / name)
     assert done.returncode == 0, done.stdout + done.stderr
 

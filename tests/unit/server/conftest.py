@@ -45,7 +45,7 @@ def shop(settings, write_project, flows: Path, right_flows, request, monkeypatch
     hello, goodbye = (right_flows[f"flow.py:{function}"] for function in ("hello", "goodbye"))
     own = {"flow.py:hello": replace(hello, name=name), "flow.py:goodbye": replace(goodbye, name=f"{name}-goodbye")}
     monkeypatch.setattr("deployer.check.inspect", lambda python, projects: dict.fromkeys(projects, own))
-    monkeypatch.setattr("deployer.apply.LOCK", f"{name}-turn")
+    monkeypatch.setattr("deployer.server.apply.LOCK", f"{name}-turn")
     write_project(prefect_yaml=TEXT % {"pool": name})
     (flows / "resources.yml").write_text(f"work_pools: [{{name: {name}}}]\n")
     (flows / "targets.yml").write_text(f"name: {name}\ntargets: {{lab: {{mode: development}}}}\n")

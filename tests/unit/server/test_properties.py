@@ -9,9 +9,9 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 from strategies import NAMES, SCHEDULES, VALUES
 
-from deployer.apply import apply
-from deployer.plan import make
-from deployer.state import Resource, State
+from deployer.model.manifest import Resource, State
+from deployer.server.apply import apply
+from deployer.server.plan import make
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
 TAGS = st.lists(st.sampled_from(["a", "b", "c"]), unique=True)

@@ -24,10 +24,10 @@ from prefect.settings import (
     temporary_settings,
 )
 
-import deployer.apply
-import deployer.server
-from deployer.apply import LOST
-from deployer.kinds import Deployments
+import deployer.server.apply
+import deployer.server.connection
+from deployer.server.apply import LOST
+from deployer.server.kinds import Deployments
 
 
 def test_a_server_that_goes_away_leaves_a_list_of_what_is_not_done(apply, plan, shop: str, monkeypatch) -> None:
@@ -112,7 +112,7 @@ def test_an_outage_midway_is_told_and_the_next_one_finishes(
         "2 of 3 changes were made, run it again for the rest:",
         f"  not done: create deployment {shop}/daily",
     ]
-    ask("delete_global_concurrency_limit_by_name", deployer.apply.LOCK)  # as if a minute had gone by
+    ask("delete_global_concurrency_limit_by_name", deployer.server.apply.LOCK)  # as if a minute had gone by
     assert apply()[:2] == (0, [f"created   deployment {shop}/daily"])
     assert plan() == {}
 
@@ -139,7 +139,7 @@ def test_a_lost_turn_ends_it_and_leaves_a_list_of_what_is_not_done(run, apply, p
         f"  not done: create deployment {shop}-goodbye/by-hand",
         f"  not done: create deployment {shop}/daily",
     ]
-    ask("delete_global_concurrency_limit_by_name", deployer.apply.LOCK)
+    ask("delete_global_concurrency_limit_by_name", deployer.server.apply.LOCK)
     assert apply()[0] == 0
     assert plan() == {}
 
@@ -148,13 +148,13 @@ def test_two_at_the_same_time_take_turns(run, apply, shop: str, monkeypatch) -> 
     apply()
     held = ask(
         "increment_concurrency_slots_with_lease",
-        names=[deployer.apply.LOCK],
+        names=[deployer.server.apply.LOCK],
         slots=1,
         mode="concurrency",
         lease_duration=60,
     )
     with monkeypatch.context() as patched:
-        patched.setattr("deployer.apply.WAIT", 0.1)
+        patched.setattr("deployer.server.apply.WAIT", 0.1)
         code, lines, errors = apply("r2")
     assert (code, lines) == (1, [])
     assert "somebody else is deploying to this server" in errors[0]
@@ -257,7 +257,7 @@ def test_a_command_says_once_that_it_waits_for_a_server_that_is_held_back(away, 
     url = away(True, False, False, True)
 
     async def command() -> str:
-        async with deployer.server.connect() as client:
+        async with deployer.server.connection.connect() as client:
             return await client.api_version()
 
     with temporary_settings({PREFECT_API_URL: url}):

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 LOCKS = Path(os.environ.get("LOCKS", "/etc/pgbackrest/conf.d/locks.conf"))
-# The releases of the flows that deployments run, that of most of them first (deployer/kinds/deployments.py)
+# The releases of the flows that deployments run, that of most of them first (deployer/server/kinds/deployments.py)
 RELEASES = """
 SELECT string_agg(release, ' ' ORDER BY deployments DESC, release)
 FROM (SELECT labels ->> 'platform.release' AS release, count(*) AS deployments FROM deployment GROUP BY 1) AS of_each
