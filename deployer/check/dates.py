@@ -1,7 +1,7 @@
-"""When schedules fire, asked of the server's own scheduling code.
+"""The dates of schedules, computed by the server's own scheduling code.
 
-Some rules keep that code busy for minutes, in which a server would not answer. So a process of its own computes, and
-the kernel ends it when one schedule takes too much of the processor.
+Some rules keep that code busy for minutes, in which a server would not answer. So a child process computes, and the
+kernel ends it when a schedule takes too much of the processor.
 """
 
 import json
@@ -11,39 +11,39 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from prefect._vendor.croniter import CroniterBadDateError
+from prefect._vendor.croniter.croniter import CroniterBadDateError
 from prefect.client.schemas.actions import DeploymentScheduleCreate
-from prefect.server.schemas.actions import DeploymentScheduleCreate as Received
+from prefect.server.schemas.actions import DeploymentScheduleCreate as ServerSchedule
 
 from deployer.model.errors import one_line
 
 # Seconds of processor for the next dates of one schedule. The server computes them every minute.
 LIMIT = 3
-# So many days, and so many runs, the server makes ahead
+# The server makes runs for so many days, and so many runs, ahead
 AHEAD, RUNS = timedelta(days=100), 3
-# Before any date that somebody writes, and far enough from the first that there is, which no other time zone has
+# Before any date that people write, and after the first date of datetime, which other time zones cannot have
 _BEGINNING = datetime(2, 1, 1, tzinfo=UTC)
 
 _DATE, _NONE = {"date": True}, {"date": False}
 _TOO_LONG: dict[str, Any] = {}
 
 
-def problems(schedules: Sequence[DeploymentScheduleCreate]) -> list[str | None]:
-    """Why each of the schedules would have no run; None for one that has a next date."""
+def reasons_against(schedules: Sequence[DeploymentScheduleCreate]) -> list[str | None]:
+    """For every schedule why it would have no run, or None if it has a next date."""
     texts = [schedule.model_dump_json(include={"schedule"}, exclude_unset=True) for schedule in schedules]
     answers = _ask(set(texts), datetime.now(UTC))
-    ever = _ask({text for text, answer in answers.items() if answer in (_NONE, _TOO_LONG)}, _BEGINNING)
-    return [_problem(answers[text], ever.get(text)) for text in texts]
+    from_beginning = _ask({text for text, answer in answers.items() if answer in (_NONE, _TOO_LONG)}, _BEGINNING)
+    return [_reason(answers[text], from_beginning.get(text)) for text in texts]
 
 
-def _problem(answer: dict[str, Any], ever: dict[str, Any] | None) -> str | None:
+def _reason(answer: dict[str, Any], from_beginning: dict[str, Any] | None) -> str | None:
     if answer == _DATE:
         return None
     if "error" in answer:
         return f"has no date that the server can compute: {answer['error']}"
     if answer == _NONE:
-        return "is over: its last date has passed" if ever == _DATE else "never fires: it has no date at all"
-    if ever == _DATE:
+        return "is over: its last date has passed" if from_beginning == _DATE else "never fires: it has no date at all"
+    if from_beginning == _DATE:
         return (
             f"keeps the server busy for more than {LIMIT} s whenever it looks for the next date, as it counts from the "
             "first: write a DTSTART of this week"
@@ -57,9 +57,8 @@ def _problem(answer: dict[str, Any], ever: dict[str, Any] | None) -> str | None:
 def _ask(schedules: Iterable[str], start: datetime) -> dict[str, dict[str, Any]]:
     """Whether each schedule, as JSON, has a date from `start` on; or the error instead."""
     answers: dict[str, dict[str, Any]] = {}
-    while rest := [schedule for schedule in schedules if schedule not in answers]:
-        told = _answers(rest, start)
-        answers |= dict(zip(rest, [*told, _TOO_LONG], strict=False))
+    while unanswered := [schedule for schedule in schedules if schedule not in answers]:
+        answers |= dict(zip(unanswered, [*_answers(unanswered, start), _TOO_LONG], strict=False))
     return answers
 
 
@@ -76,15 +75,15 @@ def _answers(schedules: list[str], start: datetime) -> list[dict[str, Any]]:
             os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as lines:
-        told = [json.loads(line) for line in lines]
+        answers = [json.loads(line) for line in lines]
     os.waitpid(child, 0)
-    return told
+    return answers
 
 
 def _answer(schedule: str, start: datetime) -> dict[str, Any]:
     try:
         fires = False
-        for date in Received.model_validate_json(schedule).schedule._get_dates_generator(n=RUNS, start=start):
+        for date in ServerSchedule.model_validate_json(schedule).schedule._get_dates_generator(n=RUNS, start=start):
             fires = True
             if date > start + AHEAD:
                 break

@@ -5,19 +5,20 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
-from prefect._vendor.croniter import croniter
+from prefect._vendor.croniter.croniter import croniter
 from prefect.cli.deploy._models import RawScheduleConfig
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
 from prefect.types._datetime import get_timezones, parse_datetime
 from pydantic import ValidationError
 
-from deployer.files.fields import hint, quoted
+from deployer.files.fields import quote_hint, suggestion
 
-KINDS = {"cron": CronSchedule, "interval": IntervalSchedule, "rrule": RRuleSchedule}
-# What a schedule of each kind reads besides the fields that all have
-_EXTRAS = {"cron": ("day_or",), "interval": ("anchor_date",), "rrule": ()}
-# Fields of other places and other versions, and what to write here
+Schedule = CronSchedule | IntervalSchedule | RRuleSchedule
+KINDS: dict[str, type[Schedule]] = {"cron": CronSchedule, "interval": IntervalSchedule, "rrule": RRuleSchedule}
+# By kind: the fields that only schedules of this kind have
+_EXTRAS: dict[str, tuple[str, ...]] = {"cron": ("day_or",), "interval": ("anchor_date",), "rrule": ()}
+# Fields of other places and other versions, with their mend
 _INSTEAD = {
     "paused": "write `active: false`",
     "is_schedule_active": "write `active: false`",
@@ -29,21 +30,55 @@ _INSTEAD = {
 }
 
 
-class BadSchedule(Exception):
-    """Fields of a schedule that are wrong, and why."""
+class ScheduleError(Exception):
+    """The reasons against fields of a schedule, by field; "" is the schedule as a whole."""
 
     def __init__(self, reasons: dict[str, str]) -> None:
         super().__init__(reasons)
         self.reasons = reasons
 
 
-def build(written: dict[str, Any]) -> DeploymentScheduleCreate:
-    """The schedule that `written` describes; `active` and its start are only set on it where they are written."""
+def build_schedule(written: dict[str, Any]) -> DeploymentScheduleCreate:
+    """The schedule as Prefect's object; `active` and its start are only set on it if they are written.
+
+    Raises a ScheduleError.
+    """
     try:
         raw = RawScheduleConfig.model_validate(written)
     except ValidationError as error:
-        raise BadSchedule(_reasons(written, error)) from None
+        raise ScheduleError(_reasons(written, error)) from None
     kind = next(kind for kind in KINDS if getattr(raw, kind) is not None)
+    reasons = _reasons_beyond_prefect(raw, written, kind)
+    fields = {name: getattr(raw, name) for name in (kind, *_EXTRAS[kind]) if getattr(raw, name) is not None}
+    if "anchor_date" in fields:
+        try:
+            fields["anchor_date"] = _moment(fields["anchor_date"])
+        except ValueError as error:
+            reasons["anchor_date"] = f"{raw.anchor_date!r} {error}"
+            del fields["anchor_date"]
+    if raw.timezone is not None and "timezone" not in reasons:
+        fields["timezone"] = raw.timezone
+    try:
+        schedule = KINDS[kind](**fields)
+        if not reasons:
+            return _create(raw, schedule)
+    except ValidationError as error:
+        reasons = _reasons(written, error) | reasons
+    except (TypeError, AttributeError, IndexError) as error:  # dateutil, on some malformed rules
+        reasons.setdefault(kind, _explain(kind, written[kind], str(error)))
+    raise ScheduleError(reasons)
+
+
+def _create(raw: RawScheduleConfig, schedule: Schedule) -> DeploymentScheduleCreate:
+    options = {name: getattr(raw, name) for name in ("active", "slug", "replaces") if getattr(raw, name) is not None}
+    create = DeploymentScheduleCreate(schedule=schedule, parameters=raw.parameters, **options)
+    if isinstance(schedule, RRuleSchedule):  # as it is written: Prefect adds a DTSTART to a rule without one
+        create = create.model_copy(update={"schedule": schedule.model_copy(update={"rrule": raw.rrule})})
+    return create
+
+
+def _reasons_beyond_prefect(raw: RawScheduleConfig, written: dict[str, Any], kind: str) -> dict[str, str]:
+    """The reasons against fields that Prefect accepts, and then ignores or misreads."""
     reasons = {
         field: f"belongs to another kind of schedule than {kind}: remove it"
         for field in ("day_or", "anchor_date")
@@ -52,34 +87,13 @@ def build(written: dict[str, Any]) -> DeploymentScheduleCreate:
     if isinstance(written.get("interval"), bool):
         reasons["interval"] = "must be a number of seconds, such as 900, or a text such as PT15M"
     if raw.timezone is not None and raw.timezone not in get_timezones():
-        reasons["timezone"] = _no_timezone(raw.timezone)
-    if kind == "rrule" and (reason := _misread(raw.rrule, raw.timezone)):
+        reasons["timezone"] = _unknown_timezone(raw.timezone)
+    if raw.rrule is not None and (reason := _misread(raw.rrule, raw.timezone)):
         reasons[kind] = f"{raw.rrule!r} {reason}"
-    given = {name: getattr(raw, name) for name in (kind, *_EXTRAS[kind]) if getattr(raw, name) is not None}
-    if "anchor_date" in given:
-        try:
-            given["anchor_date"] = _moment(given["anchor_date"])
-        except ValueError as error:
-            reasons["anchor_date"] = f"{raw.anchor_date!r} {error}"
-            del given["anchor_date"]
-    if raw.timezone is not None and "timezone" not in reasons:
-        given["timezone"] = raw.timezone
-    options = {name: getattr(raw, name) for name in ("active", "slug", "replaces") if getattr(raw, name) is not None}
-    try:
-        schedule = KINDS[kind](**given)
-        if not reasons:
-            create = DeploymentScheduleCreate(schedule=schedule, parameters=raw.parameters, **options)
-            if kind == "rrule":  # as it is written: Prefect adds a DTSTART to one that has none
-                create = create.model_copy(update={"schedule": schedule.model_copy(update={"rrule": raw.rrule})})
-            return create
-    except ValidationError as error:
-        reasons = _reasons(written, error) | reasons
-    except (TypeError, AttributeError, IndexError) as error:  # dateutil, on some malformed rules
-        reasons.setdefault(kind, _explain(kind, written[kind], str(error)))
-    raise BadSchedule(reasons)
+    return reasons
 
 
-def _no_timezone(name: str) -> str:
+def _unknown_timezone(name: str) -> str:
     by_lower = {zone.lower(): zone for zone in get_timezones()}
     close = get_close_matches(name.lower().replace(" ", "_"), by_lower, 1, cutoff=0.8)
     mend = f"did you mean {by_lower[close[0]]!r}?" if close else "write one such as Europe/Paris"
@@ -87,7 +101,7 @@ def _no_timezone(name: str) -> str:
 
 
 def _moment(text: str) -> datetime:
-    """The moment that a text names. Prefect would take one without a date as of the day on which it is read."""
+    """The moment that a text names. Raises a ValueError without a date: Prefect would take the day of the reading."""
     if not re.match(r"\d{4}-?(\d\d|W\d\d)", text):
         raise ValueError("must have a date, such as 2026-01-31T02:00:00")
     try:
@@ -100,9 +114,9 @@ def _moment(text: str) -> datetime:
 
 
 def _misread(rrule: str, timezone: str | None) -> str | None:
-    """What the server reads otherwise than it is written."""
+    """Why the server would not read the rule as it is written; None if it does."""
     text = rrule.upper()
-    # One that does not step forward keeps the server busy for ever
+    # A rule that does not step forward keeps the server busy for ever
     if re.search(r"INTERVAL=[+-]?0*(?!\d)|INTERVAL=-", text):
         return "never gets further: INTERVAL must be 1 or more"
     if zone := re.search(r"TZID=([^:;,\s]+)", rrule, re.IGNORECASE):
@@ -121,11 +135,13 @@ def _reasons(written: dict[str, Any], error: ValidationError) -> dict[str, str]:
     for detail in error.errors(include_url=False):
         field = str(detail["loc"][0]) if detail["loc"] else ""
         if detail["type"] == "extra_forbidden":
-            reasons[field] = f"is not a field of a schedule: {_INSTEAD.get(field) or hint(field, RawScheduleConfig)}"
+            reasons[field] = (
+                f"is not a field of a schedule: {_INSTEAD.get(field) or suggestion(field, RawScheduleConfig)}"
+            )
         elif not field:
             reasons[field] = "needs exactly one of cron, interval and rrule"
         else:
-            reasons[field] = quoted(detail) or _explain(field, written.get(field), detail["msg"])
+            reasons[field] = quote_hint(detail) or _explain(field, written.get(field), detail["msg"])
     return reasons
 
 
@@ -144,7 +160,7 @@ def _explain(field: str, value: Any, message: str) -> str:
 
 def _cron_reason(value: Any) -> str | None:
     try:
-        croniter(value)
+        croniter(value)  # type: ignore[no-untyped-call]
     except Exception as error:
         return str(error)
     return None

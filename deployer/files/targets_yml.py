@@ -6,27 +6,27 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deployer.files.document import Document
-from deployer.files.fields import refuse
+from deployer.files.fields import add_validation_errors
 from deployer.files.prefect_yaml import Declaration
-from deployer.model.errors import DeployError
+from deployer.model.errors import DeployError, Location
 
-FILE = "targets.yml"
+TARGETS_YML = "targets.yml"
 PRODUCTION = "production"
 TEST_TAGS = {"test", "testing"}
 
 
 class Target(BaseModel):
-    """One environment. All but `mode` may be left out."""
+    """One environment. Only `mode` is required."""
 
     model_config = ConfigDict(extra="forbid")
 
-    # production: committed code only, nothing that is a test, nothing paused unless it is listed
+    # production: committed code only, no tests, no paused deployment that `paused` does not list
     mode: Literal["development", "production"]
     # put before the names of deployments, where several targets share a server; then only deployments are registered
     name_prefix: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$")
-    # paused: whatever the projects say
+    # paused: also those that a project starts
     schedules: Literal["paused"] | None = None
-    # instead of the pools the projects name
+    # in place of the projects' pools
     work_pool: str | None = None
     # added to those of each deployment
     tags: list[str] = []
@@ -38,7 +38,7 @@ class Target(BaseModel):
     paused: list[str] = []
 
 
-class _File(BaseModel):
+class _Content(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     # marks what this repository registers
@@ -46,68 +46,65 @@ class _File(BaseModel):
     targets: dict[str, Target]
 
 
-class Targets:
-    """The file, and one target of it. `target` is None where the file is wrong, or no target was asked for."""
+class TargetsFile:
+    """The file, and one of its targets. `target` is None if the file has problems, or no target was asked for."""
 
     def __init__(self, flows: Path, name: str | None) -> None:
-        """Read it. Raises a DeployError if there is no such target."""
-        path = flows / FILE
-        shown = f"{flows.name}/{FILE}"
-        if name and not path.exists():
-            mend = "rename targets.yaml" if path.with_suffix(".yaml").exists() else "write it, or leave --target out"
-            raise DeployError(f"{shown} is missing, which says what {name!r} is: {mend}")
-        self.document = Document(path, shown) if path.exists() else Document.empty(shown)
+        """Read it. Raises a DeployError if it lacks the target."""
+        path = flows / TARGETS_YML
+        self.document = _document(path, f"{flows.name}/{TARGETS_YML}", name)
         self.name = name
         self.target: Target | None = None
         self.owner = ""
-        if self.document.problems:
-            return
-        if self.document.data is None:
-            # Without a mode, none of production's rules would hold
-            if name:
-                raise DeployError(f"{shown} is empty, and has to say what {name!r} is: write it, or leave --target out")
+        if self.document.problems or self.document.data is None:
             return
         try:
-            file = _File.model_validate(self.document.data)
+            content = _Content.model_validate(self.document.data)
         except ValidationError as error:
-            refuse(self.document, (), error)
+            add_validation_errors(self.document, (), error)
             return
-        for each, target in file.targets.items():
-            if target.mode == PRODUCTION and target.schedules == "paused":
-                where = ("targets", each, "schedules")
-                self.document.refuse(where, "production is not paused as a whole: list its deployments under `paused`")
-            for number, tag in enumerate(target.tags if target.mode == PRODUCTION else ()):
-                if tag.lower() in TEST_TAGS:
-                    where = ("targets", each, "tags", number)
-                    self.document.refuse(where, f"{tag!r} does not belong into production: remove it")
+        for target_name, target in content.targets.items():
+            _check_production_target(self.document, ("targets", target_name), target)
         if name:
-            if name not in file.targets:
-                raise DeployError(f"{shown} has no target {name!r}: it has {', '.join(file.targets) or 'none'}")
-            self.target = file.targets[name]
-            self.owner = f"{file.name}/{name}"
+            if name not in content.targets:
+                targets = ", ".join(content.targets) or "none"
+                raise DeployError(f"{self.document.shown} has no target {name!r}: it has {targets}")
+            self.target = content.targets[name]
+            self.owner = f"{content.name}/{name}"
 
-    def takes(self, declared: Declaration) -> bool:
+    @property
+    def is_production(self) -> bool:
+        """Whether production's rules hold."""
+        return self.target is not None and self.target.mode == PRODUCTION
+
+    def includes(self, declaration: Declaration) -> bool:
         """Whether a deployment belongs into the target."""
-        return not (self.target and set(self.target.without_tags) & set(declared.tags))
+        return not (self.target and set(self.target.without_tags) & set(declaration.tags))
 
     def parameters(self, flow: str) -> dict[str, Any]:
-        """What the target gives the deployments of a flow, on top of their own."""
+        """The target's parameters for the deployments of a flow, on top of theirs."""
         return self.target.parameters.get(flow, {}) if self.target else {}
 
-    def check(self, document: Document, declared: Declaration, full_name: str) -> None:
-        """Refuse what should not reach production; `full_name` is <flow>/<deployment>."""
-        target = self.target
-        if not target or target.mode != PRODUCTION:
-            return
-        for tag in declared.tags:
-            if tag.lower() in TEST_TAGS:
-                reason = f"{tag!r} does not belong into production: remove it, or add it to without_tags of {self.name}"
-                document.refuse((*declared.location, "tags"), f"{reason} in {FILE}")
-        if full_name in target.paused:
-            return
-        said = f"is paused in production: let it run, or list {full_name!r} under `paused` of {self.name} in {FILE}"
-        if declared.paused:
-            document.refuse((*declared.location, "paused"), said)
-        for where, schedule in declared.schedules.items():
-            if schedule.active is False:
-                document.refuse((*where, "active"), said)
+
+def _document(path: Path, shown: str, target: str | None) -> Document:
+    if not path.exists():
+        if target:
+            mend = "rename targets.yaml" if path.with_suffix(".yaml").exists() else "write it, or leave --target out"
+            raise DeployError(f"{shown} is missing, which says what {target!r} is: {mend}")
+        return Document.empty(shown)
+    document = Document(path, shown)
+    # Without a mode, none of production's rules would hold
+    if document.data is None and not document.problems and target:
+        raise DeployError(f"{shown} is empty, and has to say what {target!r} is: write it, or leave --target out")
+    return document
+
+
+def _check_production_target(document: Document, at: Location, target: Target) -> None:
+    if target.mode != PRODUCTION:
+        return
+    if target.schedules == "paused":
+        reason = "production is not paused as a whole: list its deployments under `paused`"
+        document.add_problem((*at, "schedules"), reason)
+    for number, tag in enumerate(target.tags):
+        if tag.lower() in TEST_TAGS:
+            document.add_problem((*at, "tags", number), f"{tag!r} does not belong into production: remove it")

@@ -1,7 +1,7 @@
 """Run by a project's own Python: writes what the flows of several projects are, as JSON.
 
 Standard input holds {folder: [entrypoint, ...]}; the answers go into the folder named first, one file a project:
-<number>.json, or <number>.err with what was said instead. Prefect is imported once, and each project by a process of
+<number>.json, or <number>.err with the output in its place. Prefect is imported once, and each project by a process of
 its own, which may take as many seconds as the second argument says.
 
 Stands alone: of the packages it may only import Prefect, in whatever version the projects have.
@@ -13,16 +13,17 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
-from prefect import flow
+import prefect
 from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 
 
-def describe(entrypoint: str) -> dict:
+def describe(entrypoint: str) -> dict[str, Any]:
     """The flow at `entrypoint` as a deployment needs it, or why it cannot be imported."""
     try:
-        flow = load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
+        flow: prefect.Flow[..., Any] = load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
         return {
             "name": flow.name,
             "description": flow.description,
@@ -44,21 +45,21 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}{lines[-1] if lines else ''}"
 
 
-def answer(folder: str, entrypoints: list[str], to: Path) -> None:
-    """One project, in a process that does nothing else."""
+def answer(folder: str, entrypoints: list[str], file: Path) -> None:
+    """Write the answer for one project, in a process that does nothing else."""
     os.chdir(folder)
-    with to.with_suffix(".err").open("wb") as said:
+    with file.with_suffix(".err").open("wb") as output:
         for stream in (1, 2):
-            os.dup2(said.fileno(), stream)
-    found = {entrypoint: describe(entrypoint) for entrypoint in entrypoints}
-    to.with_suffix(".part").write_text(json.dumps(found))
-    to.with_suffix(".part").rename(to)
+            os.dup2(output.fileno(), stream)
+    flows = {entrypoint: describe(entrypoint) for entrypoint in entrypoints}
+    file.with_suffix(".part").write_text(json.dumps(flows))
+    file.with_suffix(".part").rename(file)
 
 
 def main(answers: Path, seconds: int) -> None:
     """All projects, as many at a time as there are processors."""
-    # what the first flow sets up, once for all of them
-    parameter_schema(flow(describe))
+    # A first flow sets Prefect up, once for all projects
+    parameter_schema(prefect.flow(describe))
     running = 0
     for number, (folder, entrypoints) in enumerate(json.load(sys.stdin).items()):
         if running == os.cpu_count():

@@ -8,6 +8,8 @@ from deployer.model.errors import DeployError, Problem
 
 # Environments of the platform itself have these names
 RESERVED = {"flows", "server", "worker"}
+# The folder of a project's packages that no index has
+WHEELS = "wheels"
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Project:
         return self.folder.name
 
     def shown(self, file: str) -> str:
-        """How messages call one of its files: `flows/shop/prefect.yaml`."""
+        """The name of one of its files in messages: `flows/shop/prefect.yaml`."""
         return f"{self.folder.parent.name}/{self.name}/{file}"
 
 
@@ -42,14 +44,14 @@ def system_packages(project: Project) -> tuple[list[str], list[Problem]]:
 
 
 def discover(flows: Path) -> tuple[list[Project], list[Problem]]:
-    """Every project under `flows`, and what is wrong with the folders that are not one."""
+    """Every project under `flows`, and the problems of its other folders. Raises a DeployError if it has neither."""
     if not flows.is_dir():
         raise DeployError(f"{flows} is not a folder: give the folder of the projects with --flows")
     projects, problems = [], []
     for folder in sorted(path for path in flows.iterdir() if path.is_dir() and path.name[0] not in "_."):
         project = Project(folder)
-        if message := _refusal(project):
-            problems.append(Problem(project.shown("prefect.yaml"), 1, "", message))
+        if reason := _reason_against(project):
+            problems.append(Problem(project.shown("prefect.yaml"), 1, "", reason))
         else:
             projects.append(project)
     problems += [
@@ -62,17 +64,18 @@ def discover(flows: Path) -> tuple[list[Project], list[Problem]]:
     return projects, problems
 
 
-def find(flows: Path, name: str) -> Project:
-    """The project called `name`."""
+def find_project(flows: Path, name: str) -> Project:
+    """The project called `name`. Raises a DeployError if the folder is missing, or not a project."""
     project = Project(flows / name)
     if not re.fullmatch(r"\w+", name) or not project.folder.is_dir():
         raise DeployError(f"there is no project {name!r} in {flows}")
-    if message := _refusal(project):
-        raise DeployError(f"{project.shown('prefect.yaml')}: {message}")
+    if reason := _reason_against(project):
+        raise DeployError(f"{project.shown('prefect.yaml')}: {reason}")
     return project
 
 
-def _refusal(project: Project) -> str | None:
+def _reason_against(project: Project) -> str | None:
+    """Why the folder is not a project; None if it is."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", project.name):
         return f"a project's folder is named with a-z, 0-9 and _, starting with a letter: rename {project.name!r}"
     if project.name in RESERVED:

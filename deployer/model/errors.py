@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+# The place of a value in a file: ("deployments", 0, "schedules", 1, "cron")
+Location = tuple[str | int, ...]
+
 
 class DeployError(Exception):
     """Ends the command with one line."""
@@ -9,7 +12,7 @@ class DeployError(Exception):
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """Something wrong in a project's files."""
+    """A mistake in a project's files; `line` counts from 1, `field` is dotted and may be empty."""
 
     file: str
     line: int

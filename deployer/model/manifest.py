@@ -1,4 +1,4 @@
-"""What a release wants the server to hold: plain values, kept with the release, so that it can be gone back to."""
+"""The manifest of a release: plain values that the server should hold. It is kept with the release, for rollbacks."""
 
 import json
 import os
@@ -12,14 +12,14 @@ from deployer.model.errors import DeployError
 
 
 def check_release(name: str) -> None:
-    """Raises a DeployError for what cannot name a release: the name is part of paths on the workers."""
+    """Raises a DeployError for a name that no release can have: the name is part of paths on the workers."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise DeployError(f"{name!r} cannot name a release: use letters, digits, '.', '_' and '-'")
 
 
 @dataclass(frozen=True)
 class Resource:
-    """One thing on the server: `kind` is one of those in `deployer.kinds`, `fields` are Prefect's own, as JSON."""
+    """One resource of the server: `kind` is a title of `deployer.server.kinds`, `fields` are Prefect's own, as JSON."""
 
     kind: str
     name: str
@@ -27,13 +27,13 @@ class Resource:
 
 
 @dataclass(frozen=True)
-class State:
-    """All that a release wants. `owner` is the mark of what this repository registers for this target."""
+class Manifest:
+    """All resources of a release. `owner` marks what this repository registers for this target."""
 
     release: str
     owner: str
     resources: list[Resource]
-    # names of the blocks that must have a value, by kind; no kind at all: blocks are another target's
+    # names of the blocks that must have a value, by kind; empty if another target registers the blocks
     blocks: dict[str, list[str]] = field(default_factory=dict)
     # SHA-256 of the archive that holds its code
     archive: str = ""
@@ -48,12 +48,12 @@ class State:
         part.rename(file)
 
 
-def read(file: Path) -> State:
-    """What `State.write` kept."""
+def read_manifest(file: Path) -> Manifest:
+    """The manifest that `Manifest.write` kept. Raises a DeployError if the file holds none."""
     try:
         kept = json.loads(file.read_text(encoding="utf-8"))
-        resources = [Resource(**each) for each in kept["resources"]]
-        return State(kept["release"], kept["owner"], resources, kept["blocks"], kept.get("archive", ""))
+        resources = [Resource(**resource) for resource in kept["resources"]]
+        return Manifest(kept["release"], kept["owner"], resources, kept["blocks"], kept.get("archive", ""))
     except (OSError, ValueError, KeyError, TypeError) as error:
         pack = make_command("pack")
         raise DeployError(f"{file} is not the manifest of a release ({error}): `{pack}` makes one") from None

@@ -1,4 +1,4 @@
-"""The Prefect server that the standard settings name, and its failures in one line each."""
+"""The connection to the Prefect server of the standard settings, and its failures in one line each."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ _CORRECT_CA = "name its CA in prefect_api_ca of the inventory (without make: in 
 
 
 def require_url() -> str:
-    """The address of the server's API, without credentials."""
+    """The address of the server's API, without credentials. Raises a DeployError if it is not set."""
     url = get_current_settings().api.url
     if not url:
         raise DeployError(
@@ -25,32 +25,32 @@ def require_url() -> str:
     return str(httpx.URL(url).copy_with(userinfo=b""))
 
 
-class HeldBack:
-    """Hears an answer that the client waits with for ever: that the server is away.
+class MaintenanceHook:
+    """Handles answers of a server in maintenance, on which the client would wait for ever.
 
-    Before the log-in it ends the command; later, when something may be half done, the command says that it waits.
+    Before the log-in it ends the command. Later a change may be half done, so the command says once that it waits.
     """
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._told = False
+        self._reported = False
         self.logged_in = False
 
     async def __call__(self, response: httpx.Response) -> None:
-        """Raises a DeployError."""
+        """Raises a DeployError before the log-in."""
         if response.headers.get("Prefect-Maintenance") != "true":
             return
         if not self.logged_in:
             await response.aread()
             status = make_command("status")
             raise DeployError(f"{self._url} is away: {_detail(response)} Try again when `{status}` finds it well")
-        if not self._told:
+        if not self._reported:
             print(f"{self._url} is away: waiting for it", file=sys.stderr, flush=True)
-        self._told = True
+        self._reported = True
 
 
 def _detail(response: httpx.Response) -> str:
-    """Why the server is away, as nginx says it."""
+    """The reason of the maintenance, from nginx's answer."""
     try:
         return one_line(response.json()["detail"].removeprefix("Prefect is away: "))
     except (ValueError, LookupError, TypeError):
@@ -59,11 +59,11 @@ def _detail(response: httpx.Response) -> str:
 
 @asynccontextmanager
 async def connect() -> AsyncIterator[PrefectClient]:
-    """A client that is logged in; what fails on the server becomes a DeployError."""
+    """A client that is logged in. Raises a DeployError for failures of the server."""
     url = require_url()
-    held_back = HeldBack(url)
+    maintenance = MaintenanceHook(url)
     try:
-        client = get_client(httpx_settings={"event_hooks": {"response": [held_back]}})
+        client = get_client(httpx_settings={"event_hooks": {"response": [maintenance]}})
     except OSError as error:
         path = get_current_settings().api.ssl_cert_file
         reason = error.strerror or error
@@ -71,14 +71,14 @@ async def connect() -> AsyncIterator[PrefectClient]:
     try:
         async with client:
             await _log_in(client, url)
-            held_back.logged_in = True
+            maintenance.logged_in = True
             yield client
     except httpx.HTTPError as error:
         raise failure(error) from None
 
 
 def failure(error: httpx.HTTPError) -> DeployError:
-    """What failed on the server, in one line."""
+    """The failure of the server, in one line."""
     url = require_url()
     if isinstance(error, httpx.HTTPStatusError):
         return DeployError(_status(error.response, url))

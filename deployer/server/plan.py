@@ -1,4 +1,4 @@
-"""What has to be done so that the server holds what a release wants."""
+"""The changes by which the server comes to hold a manifest."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -8,17 +8,17 @@ from typing import Any
 from prefect.client.orchestration import PrefectClient
 
 from deployer.model.differences import Difference
-from deployer.model.manifest import State
+from deployer.model.manifest import Manifest, Resource
 from deployer.server.kinds import KINDS
-from deployer.server.kinds.kind import Held, Kind
+from deployer.server.kinds.kind import ServerResource
 
 
 class Action(StrEnum):
-    """What becomes of one thing."""
+    """The action on one resource."""
 
     CREATE = "create"
     UPDATE = "update"
-    RELEASE = "release"  # only what each release has of its own changes: the path of its code
+    RELEASE = "release"  # only fields that differ in every release change, such as the path of the code
     DELETE = "delete"
     KEEP = "keep"  # no longer declared, and deletion was not asked for
     NOTHING = "nothing"
@@ -26,50 +26,59 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Change:
-    """One thing, what becomes of it, and in which fields."""
+    """The action on one resource, the fields that differ, and what is written."""
 
     action: Action
     kind: str
     name: str
     differences: list[Difference] = field(default_factory=list)
     fields: dict[str, Any] = field(default_factory=dict)
-    held: Held | None = None
+    current: ServerResource | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All changes, in the order of the kinds; those that change something are `pending`."""
+    """All changes, in the order of the kinds; `pending` are those with something to do."""
 
-    state: State
+    manifest: Manifest
     changes: list[Change]
 
     @property
     def pending(self) -> list[Change]:
-        """The changes that are to be made."""
-        return [each for each in self.changes if each.action not in (Action.NOTHING, Action.KEEP)]
+        """The changes that `apply` makes."""
+        return [change for change in self.changes if change.action not in (Action.NOTHING, Action.KEEP)]
 
 
-async def make(client: PrefectClient, state: State, prune: bool) -> Plan:
-    """Compare with the server; nothing is written."""
-    wanted = defaultdict(dict)
-    for resource in state.resources:
-        wanted[resource.kind][resource.name] = resource
+async def make_plan(client: PrefectClient, manifest: Manifest, prune: bool) -> Plan:
+    """Compare the manifest with the server; writes nothing. Raises a DeployError for changes that cannot be made.
+
+    With `prune`, owned resources that the manifest lacks are deleted.
+    """
+    desired: dict[str, dict[str, Resource]] = defaultdict(dict)
+    for resource in manifest.resources:
+        desired[resource.kind][resource.name] = resource
     changes: list[Change] = []
-    for title, of_kind in KINDS.items():
-        kind: Kind = of_kind(client, state.owner)
-        held = await kind.read(set(wanted[title]))
-        for name, resource in wanted[title].items():
-            if name not in held:
+    for title, kind_class in KINDS.items():
+        kind = kind_class(client, manifest.owner)
+        current = await kind.read(set(desired[title]))
+        for name, resource in desired[title].items():
+            if name not in current:
                 changes.append(Change(Action.CREATE, title, name, fields=resource.fields))
                 continue
-            found = kind.compare(resource, held[name])
-            action = Action.UPDATE if found.differences else Action.RELEASE if found.released else Action.NOTHING
-            changes.append(Change(action, title, name, found.differences, found.fields, held[name]))
-        await kind.check(list(wanted[title].values()), state.resources)
-        gone = Action.DELETE if prune else Action.KEEP
+            comparison = kind.compare(resource, current[name])
+            action = (
+                Action.UPDATE
+                if comparison.differences
+                else Action.RELEASE
+                if comparison.release_differs
+                else Action.NOTHING
+            )
+            changes.append(Change(action, title, name, comparison.differences, comparison.fields, current[name]))
+        await kind.check(list(desired[title].values()), manifest.resources)
+        undeclared_action = Action.DELETE if prune else Action.KEEP
         changes += [
-            Change(gone, title, name, held=each)
-            for name, each in held.items()
-            if each.owned and name not in wanted[title]
+            Change(undeclared_action, title, name, current=server_resource)
+            for name, server_resource in current.items()
+            if server_resource.owned and name not in desired[title]
         ]
-    return Plan(state, changes)
+    return Plan(manifest, changes)

@@ -1,4 +1,4 @@
-"""A plan, and what became of it, as people and tools read it. No value of a secret is in a plan."""
+"""A plan and its result, as people and tools read them. A plan shows no value of a secret."""
 
 import json
 from collections import Counter
@@ -9,7 +9,7 @@ from deployer.model.differences import ABSENT, Difference
 from deployer.server.plan import Action, Change, Plan
 
 SIGNS = {Action.CREATE: "+", Action.UPDATE: "~", Action.RELEASE: ">", Action.DELETE: "-", Action.KEEP: "?"}
-DONE = {
+DONE_WORDS = {
     Action.CREATE: "created",
     Action.UPDATE: "changed",
     Action.RELEASE: "released",
@@ -17,24 +17,25 @@ DONE = {
     Action.KEEP: "kept",
     Action.NOTHING: "unchanged",
 }
+# Characters shown of a value
 LONGEST = 80
 
 
 def text(plan: Plan) -> str:
-    """The plan, a line for each field that changes, and the sum of it."""
+    """The plan, a line for each field that changes, and its summary."""
     lines: list[str] = []
     for change in plan.changes:
         if change.action in (Action.NOTHING, Action.RELEASE):
             continue
         note = "  (no longer declared: --prune deletes it)" if change.action is Action.KEEP else ""
         lines.append(f"{SIGNS[change.action]} {change.kind} {change.name}{note}")
-        for each in change.differences:
-            lines.append(f"    {each.field}{_shown(each)}")
+        for difference in change.differences:
+            lines.append(f"    {difference.field}{_shown(difference)}")
     return "\n".join([*lines, summary(plan)])
 
 
 def summary(plan: Plan) -> str:
-    """How many of what, in one line."""
+    """The number of changes by action, in one line."""
     counts = Counter(change.action for change in plan.changes)
     parts = [
         f"{counts[Action.CREATE]} to create",
@@ -44,7 +45,7 @@ def summary(plan: Plan) -> str:
     if counts[Action.RELEASE]:
         parts.append(f"{counts[Action.RELEASE]} to move to the release, unchanged otherwise")
     parts.append(f"{counts[Action.NOTHING]} as they should be")
-    return f"Release {plan.state.release}, {plan.state.owner}: {', '.join(parts)}."
+    return f"Release {plan.manifest.release}, {plan.manifest.owner}: {', '.join(parts)}."
 
 
 def markdown(plan: Plan) -> str:
@@ -53,37 +54,39 @@ def markdown(plan: Plan) -> str:
 
 
 def as_json(plan: Plan) -> str:
-    """The plan for tools: what is left alone is counted, not listed."""
+    """The plan for tools: unchanged resources are counted, not listed."""
     changes = [
         {
             "action": change.action,
             "kind": change.kind,
             "name": change.name,
-            # "old" is left out where there was nothing, "new" where there will be nothing
+            # "old" is left out for a new value, "new" for a removed one
             "differences": [
-                {key: value for key, value in asdict(each).items() if value is not ABSENT}
-                for each in change.differences
+                {key: value for key, value in asdict(difference).items() if value is not ABSENT}
+                for difference in change.differences
             ],
         }
         for change in plan.changes
         if change.action is not Action.NOTHING
     ]
     unchanged = sum(change.action is Action.NOTHING for change in plan.changes)
-    state = plan.state
-    return json.dumps({"release": state.release, "owner": state.owner, "unchanged": unchanged, "changes": changes})
+    manifest = plan.manifest
+    return json.dumps(
+        {"release": manifest.release, "owner": manifest.owner, "unchanged": unchanged, "changes": changes}
+    )
 
 
-def done(change: Change) -> str:
-    """One change that was made."""
-    return f"{DONE[change.action]:<9} {change.kind} {change.name}"
+def done_line(change: Change) -> str:
+    """The line for a change that was made."""
+    return f"{DONE_WORDS[change.action]:<9} {change.kind} {change.name}"
 
 
 def table(plan: Plan) -> str:
-    """What became of each kind, in numbers."""
-    actions = list(DONE)
+    """The numbers of changes, by kind and action."""
+    actions = list(DONE_WORDS)
     counts = Counter((change.kind, change.action) for change in plan.changes)
     kinds = list(dict.fromkeys(change.kind for change in plan.changes))
-    rows = [["", *(DONE[action] for action in actions)]]
+    rows = [["", *(DONE_WORDS[action] for action in actions)]]
     rows += [[kind, *(str(counts[kind, action] or "-") for action in actions)] for kind in kinds]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(_aligned(row, widths) for row in rows)
@@ -95,26 +98,26 @@ def _aligned(row: list[str], widths: list[int]) -> str:
 
 
 def _shown(difference: Difference) -> str:
-    old, new = _said(difference.old), _said(difference.new)
-    if old == new:  # values that are hidden
+    old, new = _json(difference.old), _json(difference.new)
+    if old == new:  # hidden values
         return ""
-    # Of long ones the part that differs, and a little of what stands before it
-    same = next(
-        (at for at, (one, other) in enumerate(zip(old, new, strict=False)) if one != other), min(len(old), len(new))
+    # Of long values, only the part that differs and a little before it
+    differs_at = next(
+        (at for at, (left, right) in enumerate(zip(old, new, strict=False)) if left != right), min(len(old), len(new))
     )
-    # Both begin at the same place, so that what differs is seen where they repeat themselves too
-    start = max(0, min(same - LONGEST // 4, max(len(old), len(new)) - LONGEST))
+    # Both begin at the same place, so that the difference shows in repetitive texts too
+    start = max(0, min(differs_at - LONGEST // 4, max(len(old), len(new)) - LONGEST))
     return f": {_cut(old, start)} -> {_cut(new, start)}"
 
 
-def _said(value: Any) -> str:
+def _json(value: Any) -> str:
     if value is ABSENT:
-        return ABSENT.value
-    said = json.dumps(value, ensure_ascii=False, sort_keys=True)
+        return str(ABSENT.value)
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True)
     # Two blanks of different kinds must not look the same, nor a line end
-    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in said)
+    return "".join(sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in text)
 
 
-def _cut(said: str, start: int) -> str:
+def _cut(text: str, start: int) -> str:
     end = start + LONGEST
-    return f"{'…' if start else ''}{said[start:end]}{'…' if end < len(said) else ''}"
+    return f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}"

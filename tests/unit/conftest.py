@@ -129,7 +129,7 @@ def inspect_once() -> Callable[[Path, Mapping[Path, Iterable[str]]], dict[Path, 
 
 @pytest.fixture(autouse=True)
 def _inspected_once(inspect_once, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployer.check.inspect", inspect_once)
+    monkeypatch.setattr("deployer.check.projects.inspect", inspect_once)
 
 
 @pytest.fixture(scope="session")
@@ -143,7 +143,9 @@ def right_flows(inspect_once, tmp_path_factory: pytest.TempPathFactory) -> dict[
 @pytest.fixture
 def imported(_inspected_once, right_flows: dict[str, Flow | str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Spares the import of flows: all projects have those of a right one."""
-    monkeypatch.setattr("deployer.check.inspect", lambda python, projects: dict.fromkeys(projects, right_flows))
+    monkeypatch.setattr(
+        "deployer.check.projects.inspect", lambda python, projects: dict.fromkeys(projects, right_flows)
+    )
 
 
 @pytest.fixture(scope="session")

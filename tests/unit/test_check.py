@@ -8,7 +8,8 @@ import pytest
 from prefect.settings.models.server import api
 
 import deploy
-from deployer.check import MOST_PARAMETERS, MOST_TAGS, check
+from deployer.check import check
+from deployer.check.sizes import MAX_PARAMETER_BYTES, MAX_TAGS
 from deployer.files.inventory import Inventory
 from deployer.flows.project import Project, system_packages
 from deployer.model.errors import DeployError
@@ -225,10 +226,10 @@ def test_secrets_and_variables_are_declared(write_project, problems, flows: Path
 
 
 TEMPLATES = {
-    "{{ $REGION }}": "nothing fills in {{ $REGION }}",
-    "a-{{ build-image.tag }}": "nothing fills in {{ build-image.tag }}",
-    "{{ prefect.blocks.string.x }}": "nothing fills in {{ prefect.blocks.string.x }}",
-    "{{ ctx.flow_run.name }}": "nothing fills in {{ ctx.flow_run.name }}",
+    "{{ $REGION }}": "unknown placeholder {{ $REGION }}",
+    "a-{{ build-image.tag }}": "unknown placeholder {{ build-image.tag }}",
+    "{{ prefect.blocks.string.x }}": "unknown placeholder {{ prefect.blocks.string.x }}",
+    "{{ ctx.flow_run.name }}": "unknown placeholder {{ ctx.flow_run.name }}",
     "{{ prefect.blocks.secret.key.part }}": "the secret 'key' is not declared",
 }
 
@@ -387,13 +388,13 @@ def test_a_schedule_that_has_no_run_is_refused(write_project, problems, schedule
 
 
 def test_what_the_server_bears_is_what_it_says() -> None:
-    assert api.ServerAPISettings.model_fields["max_parameter_size"].default == MOST_PARAMETERS
+    assert api.ServerAPISettings.model_fields["max_parameter_size"].default == MAX_PARAMETER_BYTES
 
 
 @pytest.mark.usefixtures("imported")
 def test_parameters_are_no_larger_than_the_server_takes(write_project, problems) -> None:
     one = "deployments: [{name: a, entrypoint: 'flow.py:hello', parameters: {who: %s}, schedules: [{interval: 9%s}]}]"
-    most = MOST_PARAMETERS - len('{"who":""}')
+    most = MAX_PARAMETER_BYTES - len('{"who":""}')
     write_project(prefect_yaml=one % ("x" * most, ""))
     assert problems() == []
     write_project(prefect_yaml=one % ("x" * (most + 1), ""))
@@ -407,13 +408,13 @@ def test_parameters_are_no_larger_than_the_server_takes(write_project, problems)
 
 @pytest.mark.usefixtures("imported")
 def test_tags_are_no_more_than_a_run_bears(write_project, problems, flows: Path) -> None:
-    tags = [f"tag-{number}" for number in range(MOST_TAGS)]
+    tags = [f"tag-{number}" for number in range(MAX_TAGS)]
     one = "deployments: [{name: a, entrypoint: 'flow.py:goodbye', tags: [%s]}]"
     write_project(prefect_yaml=one % ", ".join([*tags, *tags]))
     assert problems("lab") == []
     (flows / "targets.yml").write_text("name: shop\ntargets: {lab: {mode: development, tags: [lab]}}")
     [line] = problems("lab")
-    assert line.endswith("[0].tags: are 91 with those of the target, and a run bears 90: take some away")
+    assert line.endswith("[0].tags: are 91 with those of the target, and a run takes 90: take some away")
 
 
 @pytest.mark.parametrize("part", ['"""Says hello\\0."""', '"""Says \\ud800."""'])

@@ -10,10 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import NAMES, SCHEDULES, VALUES
 
-from deployer.files.schedules import build
+from deployer.files.schedules import build_schedule
 from deployer.model.differences import ABSENT, Difference, differences
 from deployer.server import report
-from deployer.server.kinds.deployment_schedules import schedules_over
+from deployer.server.kinds.deployment_schedules import merge_schedules
 
 TEXTS = st.text('aé \n"\u2028', max_size=200)
 OBJECTS = st.dictionaries(NAMES, VALUES, max_size=4)
@@ -76,7 +76,7 @@ def test_what_is_told_of_a_difference(old: dict, new: dict, found: list[tuple]) 
 )
 def test_a_schedule_may_set_a_parameter_to_null(held: dict, wanted: dict) -> None:
     cron = {"schedule": {"cron": "0 2 * * *"}, "slug": "night"}
-    written, [found] = schedules_over([cron | {"parameters": wanted}], [cron | {"parameters": held}])
+    written, [found] = merge_schedules([cron | {"parameters": wanted}], [cron | {"parameters": held}])
     assert found.field == "schedules.night.parameters.day"
     assert written[0]["parameters"] == wanted
 
@@ -113,16 +113,16 @@ def test_long_texts_are_cut_to_where_they_differ(old: str, new: str, before: str
     ids=["interval", "rrule"],
 )
 def test_what_has_no_start_goes_on_from_where_it_began(written: dict, began: dict) -> None:
-    wanted = [{"schedule": build(written).model_dump(mode="json", exclude_unset=True)["schedule"]}]
-    first, [created] = schedules_over(wanted, [])
+    wanted = [{"schedule": build_schedule(written).model_dump(mode="json", exclude_unset=True)["schedule"]}]
+    first, [created] = merge_schedules(wanted, [])
     assert created.old is ABSENT
     held = [first[0] | {"schedule": first[0]["schedule"] | began}]
-    carried, found = schedules_over(wanted, held)
+    carried, found = merge_schedules(wanted, held)
     assert found == []
     assert carried[0]["schedule"].items() >= began.items()
 
 
 @given(SCHEDULES, SCHEDULES)
 def test_schedules_once_written_differ_no_more(held: list[dict], wanted: list[dict]) -> None:
-    written, _ = schedules_over(wanted, held)
-    assert schedules_over(wanted, written)[1] == []
+    written, _ = merge_schedules(wanted, held)
+    assert merge_schedules(wanted, written)[1] == []

@@ -102,7 +102,7 @@ def read(make: Make, tmp_path: Path) -> Callable[..., inventory.Inventory]:
         done = make("--silent", "--eval=.facts: ; @cat $(facts)", ".facts", **variables)
         assert done.returncode == 0, done.stderr
         (tmp_path / "inventory.json").write_text(done.stdout)
-        return inventory.read(str(tmp_path / "inventory.json"))
+        return inventory.read_inventory(str(tmp_path / "inventory.json"))
 
     return read
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deployer.check import check
-from deployer.files.resources_yml import declared
+from deployer.files.resources_yml import read_resources
 
 pytestmark = pytest.mark.usefixtures("imported")
 
@@ -84,7 +84,7 @@ def test_what_is_left_out_goes_back_to_its_default(flows: Path) -> None:
         "work_pools: [{name: a, work_queues: [{name: b, priority: 2}]}]\n"
         "global_concurrency_limits: [{name: c, limit: 1}]"
     )
-    found = {f"{each.kind} {each.name}": each.fields for each in declared(flows).resources.values()}
+    found = {f"{each.kind} {each.name}": each.fields for each in read_resources(flows).resources.values()}
     assert found == {
         "work pool a": {"type": "process", "description": None, "concurrency_limit": None},
         "work queue a/b": {"priority": 2, "description": "", "concurrency_limit": None},

@@ -9,7 +9,7 @@ import pytest
 
 import deploy
 from deployer.files.inventory import Inventory
-from deployer.model.manifest import State
+from deployer.model.manifest import Manifest
 
 Take = Callable[..., tuple[int, str]]
 
@@ -102,10 +102,10 @@ def test_what_is_not_as_it_was_packed_is_refused_in_one_line(
 
 
 def test_pools_that_only_the_inventory_has_are_added_when_they_are_known() -> None:
-    state = State("r1", "shop/lab", [], {"secret": []})
-    added = Inventory(["second", "default"]).added_to(state)
+    state = Manifest("r1", "shop/lab", [], {"secret": []})
+    added = Inventory(["second", "default"]).complete(state)
     assert [(resource.kind, resource.name, resource.fields) for resource in added.resources] == [
         ("work pool", "default", {"type": "process"}),
         ("work pool", "second", {"type": "process"}),
     ]
-    assert Inventory(["second"]).added_to(State("r1", "shop/lab", [])).resources == [], "of another target's server"
+    assert Inventory(["second"]).complete(Manifest("r1", "shop/lab", [])).resources == [], "of another target's server"

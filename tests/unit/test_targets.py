@@ -8,11 +8,11 @@ import pytest
 
 import deploy
 from deployer.check import check
-from deployer.desired import Release, desired
+from deployer.desired import Release, desired_manifest
 from deployer.files.inventory import Inventory
 from deployer.model.errors import DeployError
 from deployer.server.kinds.deployments import Deployments
-from deployer.server.kinds.kind import Held
+from deployer.server.kinds.kind import ServerResource
 
 pytestmark = pytest.mark.usefixtures("imported")
 
@@ -53,7 +53,7 @@ def test_a_target_changes_what_it_names(checked) -> None:
     )
     found = checked(target)
     assert found.problems == []
-    state = desired(found, RELEASE, ["default"])
+    state = desired_manifest(found, RELEASE, ["default"])
     assert state.owner == "shop/one"
     assert [each.name for each in state.resources] == ["hello/dev-daily", "ciao/dev-hourly"], (
         "with a prefix, only these"
@@ -68,8 +68,8 @@ def test_a_target_changes_what_it_names(checked) -> None:
 
 def test_what_a_target_paused_runs_again_and_what_was_paused_by_hand_does_not(checked) -> None:
     def compare(held: dict, target: str) -> tuple[dict, dict]:
-        wanted = next(each for each in desired(checked(target), RELEASE, []).resources if "daily" in each.name)
-        found = Deployments(None, "shop/one").compare(wanted, Held("id", held))
+        wanted = next(each for each in desired_manifest(checked(target), RELEASE, []).resources if "daily" in each.name)
+        found = Deployments(None, "shop/one").compare(wanted, ServerResource("id", held))
         return found.fields, {each.field: (each.old, each.new) for each in found.differences}
 
     empty = {"labels": {}, "schedules": []}
@@ -93,7 +93,9 @@ def test_a_targets_pool_takes_the_place_of_the_projects_own(checked, flows: Path
     for inventory in (None, Inventory(["heavy"])):
         found = checked("{mode: development, work_pool: heavy}", inventory)
         assert found.problems == []
-        pools = {each.fields["work_pool_name"] for each in desired(found, RELEASE, []).resources if "/" in each.name}
+        pools = {
+            each.fields["work_pool_name"] for each in desired_manifest(found, RELEASE, []).resources if "/" in each.name
+        }
         assert pools == {"heavy"}
     [line] = checked("{mode: development, work_pool: heavy}", Inventory(["default"])).problems
     assert line.field == "targets.one.work_pool"
@@ -108,7 +110,7 @@ def test_a_targets_parameters_are_given_to_schedules_too(checked) -> None:
 
 
 def test_deployments_with_some_tags_stay_out(checked) -> None:
-    state = desired(checked("{mode: production, without_tags: [test]}"), RELEASE, [])
+    state = desired_manifest(checked("{mode: production, without_tags: [test]}"), RELEASE, [])
     assert [each.name for each in state.resources] == ["default", "hello/daily"]
 
 

@@ -1,6 +1,7 @@
 """Blocks whose values come from the vault. No value is ever printed, nor part of an error."""
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -10,59 +11,71 @@ from prefect.blocks.notifications import SlackWebhook
 from prefect.blocks.system import Secret
 from prefect.client.schemas.objects import BlockDocument
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from pydantic import SecretStr
 
 from deployer.model.differences import Difference
 from deployer.model.errors import DeployError
 from deployer.model.manifest import Resource
-from deployer.server.kinds.kind import PAGE, Comparison, Held, Kind, pages
+from deployer.server.kinds.kind import Comparison, Kind, ServerResource
+from deployer.server.kinds.queries import PAGE, all_pages
 
 HIDDEN = "(hidden)"
 PLACEHOLDER = "CHANGE_ME"
+BLOCK_NAME_RULE = "use a-z, 0-9 and -"
+
+
+def is_block_name(name: object) -> bool:
+    """Whether a block of this platform can have the name."""
+    return isinstance(name, str) and re.fullmatch(r"[a-z0-9-]+", name) is not None
 
 
 class _Blocks(Kind):
     """Blocks of one type, which have a single field."""
 
-    several_at_once = False  # on PostgreSQL one of them may be told that it exists already
+    several_at_once = False  # on PostgreSQL the server may answer one of them that it exists already
     block: ClassVar[type[Block]]
     field: ClassVar[str]
 
-    async def read(self, names: set[str]) -> dict[str, Held]:
+    async def read(self, names: set[str]) -> dict[str, ServerResource]:
         slug = self.block.get_block_type_slug()
 
         async def page(offset: int) -> list[BlockDocument]:
             return await self._client.read_block_documents_by_type(slug, offset, PAGE)
 
         try:
-            found = await pages(page) if names else []
-        except ObjectNotFound:  # a server that has no block of the type yet
-            found = []
-        return {each.name: Held(each.id, {"value": each.data.get(self.field)}) for each in found if each.name}
+            blocks = await all_pages(page) if names else []
+        except ObjectNotFound:  # the server has no block of the type yet
+            blocks = []
+        return {
+            block.name: ServerResource(block.id, {"value": block.data.get(self.field)})
+            for block in blocks
+            if block.name
+        }
 
-    def compare(self, resource: Resource, held: Held) -> Comparison:
-        same = held.fields == resource.fields
+    def compare(self, resource: Resource, current: ServerResource) -> Comparison:
+        same = current.fields == resource.fields
         return Comparison(resource.fields, [] if same else [Difference("value", HIDDEN, HIDDEN)])
 
     async def prepare(self, resources: list[Resource]) -> None:
-        # by the first of several at once, it could be registered twice
+        # several writes at once could register it twice
         await self.block.aregister_type_and_schema(client=self._client)
 
-    async def write(self, name: str, fields: dict[str, Any], held: Held | None) -> None:
+    async def write(self, name: str, fields: dict[str, Any], current: ServerResource | None) -> None:
         try:
-            with _apprise_unheard():
+            with _silent_apprise():
                 block = self.block(**{self.field: fields["value"]})
             await block.asave(name, overwrite=True, client=self._client)
-        except PrefectHTTPStatusError as error:  # the server repeats what it was sent
-            said = f"the server answers {error.response.status_code}"
+        except PrefectHTTPStatusError as error:  # the server's answer repeats the value
+            reason = f"the server answers {error.response.status_code}"
         except (ValueError, TypeError) as error:
-            said = type(error).__name__
+            reason = type(error).__name__
         else:
             return
-        raise DeployError(f"the {self.title} {name!r} cannot be written: {said}; correct its value in the vault")
+        raise DeployError(f"the {self.title} {name!r} cannot be written: {reason}; correct its value in the vault")
 
 
 class SecretBlocks(_Blocks):
-    """What flows read by `Secret.load(name)`."""
+    """Values that flows read by `Secret.load(name)`."""
 
     title = "secret"
     block = Secret
@@ -79,16 +92,16 @@ class NotificationBlocks(_Blocks):
     field = "url"
 
 
-def unusable(address: str) -> bool:
-    """Whether nothing can be sent there: the block of such an address would be saved all the same."""
-    with _apprise_unheard() as errors:
-        SlackWebhook(url=address)
+def is_unusable(address: str) -> bool:
+    """Whether Apprise cannot send to the address. The server would save its block all the same."""
+    with _silent_apprise() as errors:
+        SlackWebhook(url=SecretStr(address))
     return bool(errors) or not address.strip() or PLACEHOLDER in address
 
 
 @contextmanager
-def _apprise_unheard() -> Iterator[list[str]]:
-    """Apprise logs addresses that it cannot read, passwords and all: its errors are noted, and its log stays silent."""
+def _silent_apprise() -> Iterator[list[str]]:
+    """Note Apprise's errors, and keep its log silent: it prints addresses that it cannot read, passwords included."""
     errors: list[str] = []
 
     def note(record: logging.LogRecord) -> bool:

@@ -1,4 +1,4 @@
-"""Schedules of a deployment: those that are wanted, beside those the server holds."""
+"""Schedules of a deployment: the manifest's, matched with the server's."""
 
 import re
 from typing import Any
@@ -9,74 +9,84 @@ from prefect.client.schemas.schedules import SCHEDULE_TYPES
 from deployer.model.differences import ABSENT, Difference, differences
 
 
-def schedules_over(
-    wanted: list[dict[str, Any]], held: list[dict[str, Any]]
+def merge_schedules(
+    desired: list[dict[str, Any]], current: list[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[Difference]]:
-    """The wanted schedules with what the file leaves open as the server has it: paused by hand or not, and the moment
-    that one without a start counts from. And in what they differ from the held ones.
+    """The desired schedules, with the server's values where the file leaves them open, and the differences.
+
+    A file may leave open whether a schedule is active, and the moment that a schedule without a start counts from.
     """
-    asked = [DeploymentScheduleCreate.model_validate(each) for each in wanted]
-    there = [DeploymentScheduleCreate.model_validate(each) for each in held]
-    pairs = _pairs(asked, there)
-    carried = [
-        _carry_over(create, there[twin], _open_start(each["schedule"])) if twin is not None else create
-        for each, (create, twin) in zip(wanted, pairs, strict=True)
+    desired_schedules = [DeploymentScheduleCreate.model_validate(schedule) for schedule in desired]
+    current_schedules = [DeploymentScheduleCreate.model_validate(schedule) for schedule in current]
+    twins = _twins(desired_schedules, current_schedules)
+    merged = [
+        _carry_over(schedule, current_schedules[twin], _has_open_start(fields["schedule"]))
+        if twin is not None
+        else schedule
+        for fields, schedule, twin in zip(desired, desired_schedules, twins, strict=True)
     ]
 
-    left = [number for number in range(len(there)) if number not in {twin for _, twin in pairs}]
-    found: list[Difference] = []
-    for number, ((_, twin), create) in enumerate(zip(pairs, carried, strict=True)):
-        if twin is None and left:  # its definition has changed
-            twin = left.pop(0)
-        name = f"schedules.{create.slug or f'[{number}]'}"
-        before = {name: _shown(there[twin])} if twin is not None else {}
-        found += differences(before, {name: _shown(create)})
-    for number in left:
-        found.append(Difference(f"schedules.{there[number].slug or f'[{number}]'}", _shown(there[number]), ABSENT))
-    return [each.model_dump(mode="json", exclude_unset=True) for each in carried], found
+    unmatched = [number for number in range(len(current_schedules)) if number not in twins]
+    changed: list[Difference] = []
+    for number, (twin, schedule) in enumerate(zip(twins, merged, strict=True)):
+        if twin is None and unmatched:  # its definition has changed
+            twin = unmatched.pop(0)
+        name = _field(schedule, number)
+        old = {name: _shown(current_schedules[twin])} if twin is not None else {}
+        changed += differences(old, {name: _shown(schedule)})
+    for number in unmatched:
+        schedule = current_schedules[number]
+        changed.append(Difference(_field(schedule, number), _shown(schedule), ABSENT))
+    return [schedule.model_dump(mode="json", exclude_unset=True) for schedule in merged], changed
 
 
-def _pairs(
-    asked: list[DeploymentScheduleCreate], there: list[DeploymentScheduleCreate]
-) -> list[tuple[DeploymentScheduleCreate, int | None]]:
-    """Each with the number of the one it is on the server. Of several that fire alike, those that say whether they are
-    active choose first.
+def _field(schedule: DeploymentScheduleCreate, number: int) -> str:
+    return f"schedules.{schedule.slug or f'[{number}]'}"
+
+
+def _twins(desired: list[DeploymentScheduleCreate], current: list[DeploymentScheduleCreate]) -> list[int | None]:
+    """The number of each desired schedule among the server's.
+
+    Of several that fire alike, those that say whether they are active choose first.
     """
-    left = set(range(len(there)))
+    unmatched = set(range(len(current)))
     twins: dict[int, int | None] = {}
-    for number in sorted(range(len(asked)), key=lambda number: "active" not in asked[number].model_fields_set):
-        each = asked[number]
-        alike = [other for other in sorted(left) if _is_twin(each, there[other])]
-        twins[number] = min(alike, key=lambda other: _distance(each, there[other]), default=None)
-        left.discard(twins[number])
-    return [(each, twins[number]) for number, each in enumerate(asked)]
+    for number in sorted(range(len(desired)), key=lambda number: "active" not in desired[number].model_fields_set):
+        schedule = desired[number]
+        alike = [other for other in sorted(unmatched) if _is_twin(schedule, current[other])]
+        twin = min(alike, key=lambda other: _distance(schedule, current[other]), default=None)
+        twins[number] = twin
+        if twin is not None:
+            unmatched.remove(twin)
+    return [twins[number] for number in range(len(desired))]
 
 
-def _distance(asked: DeploymentScheduleCreate, held: DeploymentScheduleCreate) -> tuple[bool, bool]:
-    return held.parameters != asked.parameters, "active" in asked.model_fields_set and held.active != asked.active
+def _distance(desired: DeploymentScheduleCreate, current: DeploymentScheduleCreate) -> tuple[bool, bool]:
+    active_differs = "active" in desired.model_fields_set and current.active != desired.active
+    return current.parameters != desired.parameters, active_differs
 
 
 def _carry_over(
-    create: DeploymentScheduleCreate, twin: DeploymentScheduleCreate, open_start: bool
+    schedule: DeploymentScheduleCreate, twin: DeploymentScheduleCreate, open_start: bool
 ) -> DeploymentScheduleCreate:
     update: dict[str, Any] = {}
-    if "active" not in create.model_fields_set:
+    if "active" not in schedule.model_fields_set:
         update["active"] = twin.active
-    if open_start and _definition(create.schedule) == _definition(twin.schedule):
+    if open_start and _definition(schedule.schedule) == _definition(twin.schedule):
         update["schedule"] = twin.schedule
-    return create.model_copy(update=update)
+    return schedule.model_copy(update=update)
 
 
-def _is_twin(asked: DeploymentScheduleCreate, held: DeploymentScheduleCreate) -> bool:
-    if asked.slug or held.slug:
-        return held.slug in {asked.slug, asked.replaces} - {None}
+def _is_twin(desired: DeploymentScheduleCreate, current: DeploymentScheduleCreate) -> bool:
+    if desired.slug or current.slug:
+        return current.slug in {desired.slug, desired.replaces} - {None}
     # Prefect's server (3.9 too) drops a schedule's parameters when it is paused by hand; registering puts them back
-    known = held.parameters in (asked.parameters, {})
-    return known and _definition(asked.schedule) == _definition(held.schedule)
+    same_parameters = current.parameters in (desired.parameters, {})
+    return same_parameters and _definition(desired.schedule) == _definition(current.schedule)
 
 
-def _open_start(written: dict[str, Any]) -> bool:
-    """Whether it was not said from which moment it counts; Prefect puts the present one in."""
+def _has_open_start(written: dict[str, Any]) -> bool:
+    """Whether the file leaves open from which moment the schedule counts; Prefect fills in the present."""
     if "interval" in written:
         return "anchor_date" not in written
     return "rrule" in written and "DTSTART" not in written["rrule"]
@@ -90,6 +100,7 @@ def _definition(schedule: SCHEDULE_TYPES) -> dict[str, Any]:
     return definition
 
 
-def _shown(create: DeploymentScheduleCreate) -> dict[str, Any]:
-    fields = create.model_dump(mode="json", include={"schedule", "active", "parameters", "slug"})
-    return fields.pop("schedule") | fields
+def _shown(schedule: DeploymentScheduleCreate) -> dict[str, Any]:
+    fields = schedule.model_dump(mode="json", include={"schedule", "active", "parameters", "slug"})
+    definition: dict[str, Any] = fields.pop("schedule")
+    return definition | fields

@@ -4,7 +4,8 @@ from typing import Any
 
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate
 
-from deployer.server.kinds.kind import PAGE, Held, Kind, pages
+from deployer.server.kinds.kind import Kind, ServerResource
+from deployer.server.kinds.queries import PAGE, all_pages
 
 
 class GlobalConcurrencyLimits(Kind):
@@ -12,12 +13,12 @@ class GlobalConcurrencyLimits(Kind):
 
     title = "global concurrency limit"
 
-    async def read(self, names: set[str]) -> dict[str, Held]:
-        found = await pages(lambda offset: self._client.read_global_concurrency_limits(PAGE, offset))
-        return {each.name: Held(each.name, each.model_dump(mode="json")) for each in found}
+    async def read(self, names: set[str]) -> dict[str, ServerResource]:
+        limits = await all_pages(lambda offset: self._client.read_global_concurrency_limits(PAGE, offset))
+        return {limit.name: ServerResource(limit.name, limit.model_dump(mode="json")) for limit in limits}
 
-    async def write(self, name: str, fields: dict[str, Any], held: Held | None) -> None:
-        if held:
+    async def write(self, name: str, fields: dict[str, Any], current: ServerResource | None) -> None:
+        if current:
             await self._client.update_global_concurrency_limit(name, GlobalConcurrencyLimitUpdate(**fields))
         else:
             await self._client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, **fields))
@@ -28,10 +29,12 @@ class TagConcurrencyLimits(Kind):
 
     title = "tag concurrency limit"
 
-    async def read(self, names: set[str]) -> dict[str, Held]:
-        found = await pages(lambda offset: self._client.read_concurrency_limits(PAGE, offset))
-        return {each.tag: Held(each.tag, {"concurrency_limit": each.concurrency_limit}) for each in found}
+    async def read(self, names: set[str]) -> dict[str, ServerResource]:
+        limits = await all_pages(lambda offset: self._client.read_concurrency_limits(PAGE, offset))
+        return {
+            limit.tag: ServerResource(limit.tag, {"concurrency_limit": limit.concurrency_limit}) for limit in limits
+        }
 
-    async def write(self, name: str, fields: dict[str, Any], held: Held | None) -> None:
-        # the server takes it as an update where there is one
+    async def write(self, name: str, fields: dict[str, Any], current: ServerResource | None) -> None:
+        # the server updates the limit if the tag has one
         await self._client.create_concurrency_limit(name, **fields)

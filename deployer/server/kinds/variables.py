@@ -1,11 +1,12 @@
-"""Variables: values that flows read at run time and that are no secret."""
+"""Variables: values that flows read at run time, visible to everybody."""
 
 from typing import Any
 
 from prefect.client.schemas.actions import VariableCreate, VariableUpdate
 from prefect.client.schemas.objects import Variable
 
-from deployer.server.kinds.kind import PAGE, Held, Kind, pages
+from deployer.server.kinds.kind import Kind, ServerResource
+from deployer.server.kinds.queries import PAGE, all_pages
 
 
 class Variables(Kind):
@@ -13,25 +14,27 @@ class Variables(Kind):
 
     title = "variable"
 
-    async def read(self, names: set[str]) -> dict[str, Held]:
+    async def read(self, names: set[str]) -> dict[str, ServerResource]:
         async def page(offset: int) -> list[Variable]:
             # client.read_variables() gives the first page only
             body = {"limit": PAGE, "offset": offset}
             response = await self._client.request("POST", "/variables/filter", json=body)
-            return [Variable.model_validate(each) for each in response.json()]
+            return [Variable.model_validate(variable) for variable in response.json()]
 
         return {
-            each.name: Held(
-                each.name, each.model_dump(mode="json", include={"value", "tags"}), self._owner in each.tags
+            variable.name: ServerResource(
+                variable.name,
+                variable.model_dump(mode="json", include={"value", "tags"}),
+                self._owner in variable.tags,
             )
-            for each in await pages(page)
+            for variable in await all_pages(page)
         }
 
-    async def write(self, name: str, fields: dict[str, Any], held: Held | None) -> None:
-        if held:
+    async def write(self, name: str, fields: dict[str, Any], current: ServerResource | None) -> None:
+        if current:
             await self._client.update_variable(VariableUpdate(name=name, **fields))
         else:
             await self._client.create_variable(VariableCreate(name=name, **fields))
 
-    async def delete(self, held: Held) -> None:
-        await self._client.delete_variable_by_name(held.id)
+    async def delete(self, current: ServerResource) -> None:
+        await self._client.delete_variable_by_name(current.id)

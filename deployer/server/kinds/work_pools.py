@@ -10,7 +10,8 @@ from prefect.workers.process import ProcessWorker
 
 from deployer.model.errors import DeployError
 from deployer.model.manifest import Resource
-from deployer.server.kinds.kind import PAGE, Comparison, Held, Kind, pages
+from deployer.server.kinds.kind import Comparison, Kind, ServerResource
+from deployer.server.kinds.queries import PAGE, all_pages
 
 
 class WorkPools(Kind):
@@ -19,25 +20,25 @@ class WorkPools(Kind):
     title = "work pool"
 
     @classmethod
-    def undeclared(cls, served: Iterable[str], declared: Iterable[Resource]) -> list[Resource]:
-        """The pools that workers serve and no file declares, as they are made."""
-        names = {resource.name for resource in declared if resource.kind == cls.title}
+    def undeclared(cls, served: Iterable[str], resources: Iterable[Resource]) -> list[Resource]:
+        """The pools that workers serve and `resources` lack."""
+        names = {resource.name for resource in resources if resource.kind == cls.title}
         return [Resource(cls.title, name, {"type": ProcessWorker.type}) for name in sorted({*served} - names)]
 
-    async def read(self, names: set[str]) -> dict[str, Held]:
-        found = await pages(lambda offset: self._client.read_work_pools(PAGE, offset))
-        return {each.name: Held(each.name, each.model_dump(mode="json")) for each in found}
+    async def read(self, names: set[str]) -> dict[str, ServerResource]:
+        pools = await all_pages(lambda offset: self._client.read_work_pools(PAGE, offset))
+        return {pool.name: ServerResource(pool.name, pool.model_dump(mode="json")) for pool in pools}
 
-    def compare(self, resource: Resource, held: Held) -> Comparison:
-        if held.fields["type"] != resource.fields["type"]:
+    def compare(self, resource: Resource, current: ServerResource) -> Comparison:
+        if current.fields["type"] != resource.fields["type"]:
             raise DeployError(
-                f"the work pool {resource.name!r} is of type {held.fields['type']!r}, and the workers here serve "
+                f"the work pool {resource.name!r} is of type {current.fields['type']!r}, and the workers here serve "
                 f"{resource.fields['type']!r} pools: use another pool's name"
             )
-        return super().compare(resource, held)
+        return super().compare(resource, current)
 
-    async def write(self, name: str, fields: dict[str, Any], held: Held | None) -> None:
-        if held:
+    async def write(self, name: str, fields: dict[str, Any], current: ServerResource | None) -> None:
+        if current:
             rest = {field: value for field, value in fields.items() if field != "type"}
             await self._client.update_work_pool(name, WorkPoolUpdate(**rest))
         else:
@@ -49,24 +50,24 @@ class WorkQueues(Kind):
     """Queues, named `<pool>/<queue>`."""
 
     title = "work queue"
-    several_at_once = False  # it moves the priorities of a pool's other queues along
+    several_at_once = False  # a write shifts the priorities of the pool's other queues
 
-    async def read(self, names: set[str]) -> dict[str, Held]:
+    async def read(self, names: set[str]) -> dict[str, ServerResource]:
         async def page(offset: int) -> list[WorkQueue]:
             return await self._client.read_work_queues(limit=PAGE, offset=offset)
 
         return {
-            f"{each.work_pool_name}/{each.name}": Held(each.id, each.model_dump(mode="json"))
-            for each in await pages(page)
+            f"{queue.work_pool_name}/{queue.name}": ServerResource(queue.id, queue.model_dump(mode="json"))
+            for queue in await all_pages(page)
         }
 
-    async def write(self, name: str, fields: dict[str, Any], held: Held | None) -> None:
+    async def write(self, name: str, fields: dict[str, Any], current: ServerResource | None) -> None:
         pool, _, queue = name.partition("/")
-        if not held:
+        if not current:
             try:
                 await self._client.create_work_queue(name=queue, work_pool_name=pool, **fields)
                 return
-            except ObjectAlreadyExists:  # the one that comes with its pool
-                found = await self._client.read_work_queue_by_name(queue, pool)
-                held = Held(found.id, {})
-        await self._client.update_work_queue(held.id, **fields)
+            except ObjectAlreadyExists:  # the default queue, created with its pool
+                existing = await self._client.read_work_queue_by_name(queue, pool)
+                current = ServerResource(existing.id, {})
+        await self._client.update_work_queue(current.id, **fields)

@@ -44,8 +44,8 @@ def shop(settings, write_project, flows: Path, right_flows, request, monkeypatch
     name = f"{request.node.originalname.replace('_', '-')}-{crc32(request.node.name.encode()):x}"
     hello, goodbye = (right_flows[f"flow.py:{function}"] for function in ("hello", "goodbye"))
     own = {"flow.py:hello": replace(hello, name=name), "flow.py:goodbye": replace(goodbye, name=f"{name}-goodbye")}
-    monkeypatch.setattr("deployer.check.inspect", lambda python, projects: dict.fromkeys(projects, own))
-    monkeypatch.setattr("deployer.server.apply.LOCK", f"{name}-turn")
+    monkeypatch.setattr("deployer.check.projects.inspect", lambda python, projects: dict.fromkeys(projects, own))
+    monkeypatch.setattr("deployer.server.deploy_lock.LIMIT", f"{name}-turn")
     write_project(prefect_yaml=TEXT % {"pool": name})
     (flows / "resources.yml").write_text(f"work_pools: [{{name: {name}}}]\n")
     (flows / "targets.yml").write_text(f"name: {name}\ntargets: {{lab: {{mode: development}}}}\n")

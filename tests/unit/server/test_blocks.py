@@ -103,7 +103,7 @@ def test_an_address_that_is_none_is_refused_unseen(run, shop: str, flows: Path, 
         code, lines, errors = run(command, "--release", "r1", "--inventory", str(file))
     assert (code, lines) == (1, [])
     assert errors == [
-        "the notification 'broken' is no address that Apprise can write to, see https://appriseit.com/services/: "
+        "Apprise cannot send to the address of the notification 'broken', see https://appriseit.com/services/: "
         "correct it in prefect_notifications of the inventory"
     ]
     assert said == []

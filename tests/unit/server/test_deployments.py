@@ -165,7 +165,7 @@ def packed(run, tmp_path: Path, monkeypatch) -> Callable[[str], Path]:
         with tarfile.open(folder / "flows.tar", "w"):
             pass
         hash_ = hashlib.sha256((folder / "flows.tar").read_bytes()).hexdigest()
-        monkeypatch.setattr("deployer.flows.release.pack", lambda flows, folder: hash_)
+        monkeypatch.setattr("deploy.pack", lambda flows, folder: hash_)
         code, [line], errors = run("pack", "--release", release, str(folder))
         assert (code, line, errors) == (0, f"The release {release} for lab is packed into {folder}", [])
         return folder

@@ -78,7 +78,7 @@ def test_queues_that_are_deployed_while_a_restore_holds_the_work_are_held(
     apply: Callable, shop: str, flows: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holds = f"{shop.replace('-', '_')}_holds"
-    monkeypatch.setattr("deployer.server.restore_hold.HELD", holds)
+    monkeypatch.setattr("deployer.server.restore_hold.HOLD_VARIABLE", holds)
     (flows / "resources.yml").write_text(f"work_pools: [{{name: {shop}}}]\n")
     assert apply()[0] == 0
     ask("create_variable", VariableCreate(name=holds, value=["of-before"]))
@@ -93,7 +93,7 @@ def test_a_pool_that_is_deployed_while_a_restore_holds_the_work_is_held(
     apply: Callable, shop: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holds = f"{shop.replace('-', '_')}_holds"
-    monkeypatch.setattr("deployer.server.restore_hold.HELD", holds)
+    monkeypatch.setattr("deployer.server.restore_hold.HOLD_VARIABLE", holds)
     ask("create_variable", VariableCreate(name=holds, value=[]))
     assert apply()[0] == 0
     [queue] = ask("read_work_queues", work_pool_name=shop)

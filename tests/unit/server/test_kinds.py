@@ -171,13 +171,21 @@ def test_an_automation_names_what_comes_with_it(apply, plan, shop: str, flows: P
         (
             'prefect.work_pools.%(pool)s }}"}\n',
             'prefect.work_pools.none }}"}\n',
-            "prefect.work_pools.none }}, and the ",
+            "prefect.work_pools.none }}, which the ",
         ),
-        ("%(pool)s/urgent }}", "%(pool)s/none }}", "work_queues.%(pool)s/none }}, and the server has none"),
-        ("{{prefect.work_pools.%(pool)s}}", "{{ prefect.work_pools.none }}", "prefect.work_pools.none }}, and the "),
-        ("{{prefect.work_pools.%(pool)s}}", "{{ flow_run.id }}", "{{ flow_run.id }} names nothing on another server"),
-        ("{{prefect.work_pools.%(pool)s}}", ID, f"prefect.work-pool.{ID} names nothing on another server"),
-        ("{{ prefect.work_queues.%(pool)s/urgent }}", ID, f"work_queue_id: {ID} is an id, or cannot be meant here"),
+        ("%(pool)s/urgent }}", "%(pool)s/none }}", "work_queues.%(pool)s/none }}, which the server does"),
+        ("{{prefect.work_pools.%(pool)s}}", "{{ prefect.work_pools.none }}", "prefect.work_pools.none }}, which the "),
+        (
+            "{{prefect.work_pools.%(pool)s}}",
+            "{{ flow_run.id }}",
+            "{{ flow_run.id }} cannot be resolved",
+        ),
+        ("{{prefect.work_pools.%(pool)s}}", ID, f"prefect.work-pool.{ID} cannot be resolved"),
+        (
+            "{{ prefect.work_queues.%(pool)s/urgent }}",
+            ID,
+            f"work_queue_id: {ID} is an id, or another kind",
+        ),
         ("pause-work-queue, work_queue_id", "pause-automation, automation_id", "automation cannot be named here"),
     ],
 )

@@ -9,9 +9,9 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 from strategies import NAMES, SCHEDULES, VALUES
 
-from deployer.model.manifest import Resource, State
+from deployer.model.manifest import Manifest, Resource
 from deployer.server.apply import apply
-from deployer.server.plan import make
+from deployer.server.plan import make_plan
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
 TAGS = st.lists(st.sampled_from(["a", "b", "c"]), unique=True)
@@ -70,11 +70,11 @@ def _on_the_server(prefect_server):
 @given(STATES)
 def test_after_a_plan_is_applied_the_next_one_is_empty(resources: list[Resource]) -> None:
     pool = Resource("work pool", "p-pool", {"type": "process", "description": None, "concurrency_limit": None})
-    state = State("r1", "p/lab", [pool, *resources])
+    state = Manifest("r1", "p/lab", [pool, *resources])
 
     async def twice() -> list:
         async with get_client() as client:
-            await apply(client, await make(client, state, prune=True), lambda change: None)
-            return (await make(client, state, prune=True)).pending
+            await apply(client, await make_plan(client, state, prune=True), lambda change: None)
+            return (await make_plan(client, state, prune=True)).pending
 
     assert asyncio.run(twice()) == []

@@ -24,9 +24,9 @@ from prefect.settings import (
     temporary_settings,
 )
 
-import deployer.server.apply
 import deployer.server.connection
-from deployer.server.apply import LOST
+import deployer.server.deploy_lock
+from deployer.server.deploy_lock import LOST
 from deployer.server.kinds import Deployments
 
 
@@ -112,7 +112,7 @@ def test_an_outage_midway_is_told_and_the_next_one_finishes(
         "2 of 3 changes were made, run it again for the rest:",
         f"  not done: create deployment {shop}/daily",
     ]
-    ask("delete_global_concurrency_limit_by_name", deployer.server.apply.LOCK)  # as if a minute had gone by
+    ask("delete_global_concurrency_limit_by_name", deployer.server.deploy_lock.LIMIT)  # as if a minute had gone by
     assert apply()[:2] == (0, [f"created   deployment {shop}/daily"])
     assert plan() == {}
 
@@ -139,7 +139,7 @@ def test_a_lost_turn_ends_it_and_leaves_a_list_of_what_is_not_done(run, apply, p
         f"  not done: create deployment {shop}-goodbye/by-hand",
         f"  not done: create deployment {shop}/daily",
     ]
-    ask("delete_global_concurrency_limit_by_name", deployer.server.apply.LOCK)
+    ask("delete_global_concurrency_limit_by_name", deployer.server.deploy_lock.LIMIT)
     assert apply()[0] == 0
     assert plan() == {}
 
@@ -148,16 +148,16 @@ def test_two_at_the_same_time_take_turns(run, apply, shop: str, monkeypatch) -> 
     apply()
     held = ask(
         "increment_concurrency_slots_with_lease",
-        names=[deployer.server.apply.LOCK],
+        names=[deployer.server.deploy_lock.LIMIT],
         slots=1,
         mode="concurrency",
         lease_duration=60,
     )
     with monkeypatch.context() as patched:
-        patched.setattr("deployer.server.apply.WAIT", 0.1)
+        patched.setattr("deployer.server.deploy_lock.WAIT", 0.1)
         code, lines, errors = apply("r2")
     assert (code, lines) == (1, [])
-    assert "somebody else is deploying to this server" in errors[0]
+    assert "another deployment has held this server's lock" in errors[0]
     assert ask("read_deployment_by_name", f"{shop}/daily").version == "r1"
     ask("release_concurrency_slots_with_lease", lease_id=held.json()["lease_id"])
     assert apply("r2")[0] == 0
