@@ -25,10 +25,11 @@ from deployer.options import parser
 from deployer.server import report
 from deployer.server.apply import apply
 from deployer.server.connection import connect, require_url
-from deployer.server.deploy_lock import deploy_lock
+from deployer.server.deploy_lock import deploy_lock, lock_status, release_lock
 from deployer.server.flow_runs import run_deployment
 from deployer.server.kinds.deployments import releases_in_use
-from deployer.server.plan import make_plan
+from deployer.server.plan import Plan, make_plan
+from deployer.server.saved_plan import SavedPlan, read_saved_plan
 
 CHANGES = 2
 
@@ -45,9 +46,11 @@ def main(arguments: list[str] | None = None, python_of: PythonOf = environment_p
             case "take":
                 _take(options)
             case "plan":
-                return asyncio.run(_plan(options, _complete_manifest(options, python_of)))
+                return _plan(options, python_of)
             case "apply":
-                asyncio.run(_apply(options, _complete_manifest(options, python_of)))
+                _apply(options, python_of)
+            case "lock":
+                print(asyncio.run(_lock(options.action)))
             case "ping":
                 asyncio.run(_ping())
             case "run":
@@ -113,16 +116,46 @@ def _take(options: argparse.Namespace) -> None:
     print(json.dumps(needs))
 
 
-def _complete_manifest(options: argparse.Namespace, python_of: PythonOf) -> Manifest:
-    """The manifest with the values of blocks from the inventory; without an inventory, blocks stay as they are."""
-    require_url()
-    if options.command == "apply" and not (options.manifest or options.release):
+def _plan(options: argparse.Namespace, python_of: PythonOf) -> int:
+    url = require_url()
+    if options.out:
+        _require_release(options)
+    inventory = read_inventory(options.inventory)
+    manifest = read_manifest(options.file) if options.file else _manifest(options, inventory, python_of)
+    plan = asyncio.run(_read_plan(_complete(manifest, inventory), options.prune))
+    print(report.as_json(plan) if options.json else report.text(plan))
+    if options.markdown:
+        options.markdown.write_text(report.markdown(plan), encoding="utf-8")
+    if options.out:
+        with_inventory = inventory is not None
+        SavedPlan.of_plan(plan, manifest, url, prune=options.prune, with_inventory=with_inventory).write(options.out)
+    return CHANGES if plan.pending else 0
+
+
+def _apply(options: argparse.Namespace, python_of: PythonOf) -> None:
+    url = require_url()
+    _require_release(options)
+    inventory = read_inventory(options.inventory)
+    saved_plan = read_saved_plan(options.file) if options.file else None
+    if saved_plan:
+        saved_plan.check_options(url, prune=options.prune, with_inventory=inventory is not None)
+        manifest, prune = saved_plan.manifest, saved_plan.prune
+    else:
+        manifest = read_manifest(options.file) if options.file else _manifest(options, inventory, python_of)
+        prune = options.prune
+    asyncio.run(_apply_plan(_complete(manifest, inventory), prune, saved_plan))
+
+
+def _require_release(options: argparse.Namespace) -> None:
+    if not (options.file or options.release):
         raise DeployError(
             "say which release, which the workers must have: its MANIFEST, or --release; "
             f"`{make_command('deploy-flows')}` ships one"
         )
-    inventory = read_inventory(options.inventory)
-    manifest = read_manifest(options.manifest) if options.manifest else _manifest(options, inventory, python_of)
+
+
+def _complete(manifest: Manifest, inventory: Inventory | None) -> Manifest:
+    """With the values of blocks from the inventory; without an inventory, blocks stay as they are on the server."""
     return inventory.complete(manifest) if inventory else manifest
 
 
@@ -148,20 +181,26 @@ def _release_id(options: argparse.Namespace, checked: Checked) -> str:
     return committed
 
 
-async def _plan(options: argparse.Namespace, manifest: Manifest) -> int:
+async def _read_plan(manifest: Manifest, prune: bool) -> Plan:
     async with connect() as client:
-        plan = await make_plan(client, manifest, options.prune)
-    print(report.as_json(plan) if options.json else report.text(plan))
-    if options.markdown:
-        options.markdown.write_text(report.markdown(plan), encoding="utf-8")
-    return CHANGES if plan.pending else 0
+        return await make_plan(client, manifest, prune)
 
 
-async def _apply(options: argparse.Namespace, manifest: Manifest) -> None:
+async def _apply_plan(manifest: Manifest, prune: bool, saved_plan: SavedPlan | None) -> None:
     async with connect() as client, deploy_lock(client):
-        plan = await make_plan(client, manifest, options.prune)
+        plan = await make_plan(client, manifest, prune)
+        if saved_plan:
+            saved_plan.check_unchanged(plan)
         await apply(client, plan, lambda change: print(report.done_line(change), flush=True))
         print(report.table(plan))
+
+
+async def _lock(action: str) -> str:
+    async with connect() as client:
+        if action == "status":
+            return str(await lock_status(client))
+        before = await release_lock(client)
+        return f"Released: it was held by {before.holder}." if before.is_held else str(before)
 
 
 async def _ping() -> None:

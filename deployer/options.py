@@ -20,7 +20,9 @@ class Parser(argparse.ArgumentParser):
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """The parser of all commands; options of the same name mean the same everywhere."""
-    flows, target, release, manifest = _flows(), _target(), _release(), _manifest()
+    flows, target, release = _flows(), _target(), _release()
+    manifest = _file("MANIFEST", "of a release, from `pack` (the working tree)")
+    manifest_or_plan = _file("FILE", "the manifest of a release, or a plan of `plan --out`")
     parser = Parser(description=description)
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("check", parents=[flows, target], help="check every file, without a server")
@@ -35,8 +37,15 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     take.add_argument("folder", type=Path, metavar="FOLDER", help="with the archive and its manifest")
     plan = commands.add_parser("plan", parents=[flows, target, release, manifest], help="show what `apply` would do")
     plan.add_argument("--json", action="store_true", help="the plan, for tools")
+    plan.add_argument("--out", type=Path, metavar="FILE", help="save the plan there, for `apply FILE` after a review")
     plan.add_argument("--markdown", type=Path, metavar="FILE", help="write the plan there too, for a comment")
-    commands.add_parser("apply", parents=[flows, target, release, manifest], help="do what `plan` shows, and only that")
+    commands.add_parser(
+        "apply", parents=[flows, target, release, manifest_or_plan], help="do what `plan` shows, and only that"
+    )
+    lock = commands.add_parser(
+        "lock", help="show who holds the server's deploy lock, or take it from a holder that hangs"
+    )
+    lock.add_argument("action", choices=["status", "release"], help="release: a holder that still runs stops")
     commands.add_parser("ping", help="test that the server answers and accepts the login")
     run = commands.add_parser("run", help="run a deployment, follow it, and show why it failed")
     run.add_argument("deployment", metavar="FLOW/DEPLOYMENT")
@@ -72,11 +81,9 @@ def _release() -> Parser:
     return parent
 
 
-def _manifest() -> Parser:
+def _file(metavar: str, text: str) -> Parser:
     parent = Parser(add_help=False)
-    parent.add_argument(
-        "manifest", type=Path, nargs="?", metavar="MANIFEST", help="of a release, from `pack` (the working tree)"
-    )
+    parent.add_argument("file", type=Path, nargs="?", metavar=metavar, help=text)
     parent.add_argument("--prune", action="store_true", help="delete registered resources that are not declared")
     return parent
 

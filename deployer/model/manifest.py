@@ -41,6 +41,12 @@ class Manifest:
     def __post_init__(self) -> None:
         check_release(self.release)
 
+    @classmethod
+    def from_json(cls, kept: dict[str, Any]) -> "Manifest":
+        """The manifest of an object that `asdict` made. Raises a KeyError or TypeError for any other object."""
+        resources = [Resource(**resource) for resource in kept["resources"]]
+        return cls(kept["release"], kept["owner"], resources, kept["blocks"], kept.get("archive", ""))
+
     def write(self, file: Path) -> None:
         """Keep it as JSON."""
         part = file.with_suffix(f".{os.getpid()}.part")
@@ -51,9 +57,7 @@ class Manifest:
 def read_manifest(file: Path) -> Manifest:
     """The manifest that `Manifest.write` kept. Raises a DeployError if the file holds none."""
     try:
-        kept = json.loads(file.read_text(encoding="utf-8"))
-        resources = [Resource(**resource) for resource in kept["resources"]]
-        return Manifest(kept["release"], kept["owner"], resources, kept["blocks"], kept.get("archive", ""))
+        return Manifest.from_json(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         pack = make_command("pack")
         raise DeployError(f"{file} is not the manifest of a release ({error}): `{pack}` makes one") from None

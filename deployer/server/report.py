@@ -55,25 +55,26 @@ def markdown(plan: Plan) -> str:
 
 def as_json(plan: Plan) -> str:
     """The plan for tools: unchanged resources are counted, not listed."""
-    changes = [
-        {
-            "action": change.action,
-            "kind": change.kind,
-            "name": change.name,
-            # "old" is left out for a new value, "new" for a removed one
-            "differences": [
-                {key: value for key, value in asdict(difference).items() if value is not ABSENT}
-                for difference in change.differences
-            ],
-        }
-        for change in plan.changes
-        if change.action is not Action.NOTHING
-    ]
+    changes = [change_as_json(change) for change in plan.changes if change.action is not Action.NOTHING]
     unchanged = sum(change.action is Action.NOTHING for change in plan.changes)
     manifest = plan.manifest
     return json.dumps(
         {"release": manifest.release, "owner": manifest.owner, "unchanged": unchanged, "changes": changes}
     )
+
+
+def change_as_json(change: Change) -> dict[str, Any]:
+    """One change for tools: action, kind, name and differences."""
+    return {
+        "action": change.action,
+        "kind": change.kind,
+        "name": change.name,
+        # "old" is left out for a new value, "new" for a removed one
+        "differences": [
+            {key: value for key, value in asdict(difference).items() if value is not ABSENT}
+            for difference in change.differences
+        ],
+    }
 
 
 def done_line(change: Change) -> str:

@@ -157,7 +157,7 @@ def test_two_at_the_same_time_take_turns(run, apply, shop: str, monkeypatch) -> 
         patched.setattr("deployer.server.deploy_lock.WAIT", 0.1)
         code, lines, errors = apply("r2")
     assert (code, lines) == (1, [])
-    assert "another deployment has held this server's lock" in errors[0]
+    assert "deploy lock is held for more than 0.1 s by another deployment: wait, then run it again" in errors[0]
     assert ask("read_deployment_by_name", f"{shop}/daily").version == "r1"
     ask("release_concurrency_slots_with_lease", lease_id=held.json()["lease_id"])
     assert apply("r2")[0] == 0
