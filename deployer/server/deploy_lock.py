@@ -110,7 +110,9 @@ async def lock_status(client: PrefectClient) -> LockStatus:
 
 
 async def release_lock(client: PrefectClient) -> LockStatus:
-    """Take the lock from its holder, and return the status before. A holder that still runs stops within a minute.
+    """Take the lock from its holder, and return the status before.
+
+    A holder that still runs stops when it next renews its lease, within about a minute.
 
     Raises a DeployError if the lock is still held afterwards.
     """
