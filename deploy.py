@@ -200,7 +200,11 @@ async def _lock(action: str) -> str:
         if action == "status":
             return str(await lock_status(client))
         before = await release_lock(client)
-        return f"Released: it was held by {before.holder}. If that still runs, it stops within about a minute." if before.is_held else str(before)
+        return (
+            f"Released: it was held by {before.holder}. If that still runs, it stops within about a minute."
+            if before.is_held
+            else str(before)
+        )
 
 
 async def _ping() -> None:

@@ -83,12 +83,12 @@ def write_project(flows: Path) -> WriteProject:
 
     def write(name: str = "shop", **files: str | None) -> Path:
         right = {"prefect.yaml": PREFECT.format(name=name), "flow.py": FLOW, "requirements.txt": LOCK}
-        given = {
+        overrides = {
             file.replace("_yaml", ".yaml").replace("_py", ".py").replace("_txt", ".txt"): files[file] for file in files
         }
         folder = flows / name
         folder.mkdir(exist_ok=True)
-        for file, text in (right | given).items():
+        for file, text in (right | overrides).items():
             if text is not None:
                 (folder / file).write_text(text)
         return folder
@@ -121,7 +121,7 @@ def inspect_once() -> Callable[[Path, Mapping[Path, Iterable[str]]], dict[Path, 
         keys = {folder: key(python, folder, entrypoints) for folder, entrypoints in projects.items()}
         unasked = {folder: projects[folder] for folder in projects if keys[folder] not in answers}
         if unasked:
-            answers.update((keys[folder], said) for folder, said in inspect(python, unasked).items())
+            answers.update((keys[folder], answer) for folder, answer in inspect(python, unasked).items())
         return {folder: answers[keys[folder]] for folder in projects}
 
     return call

@@ -81,8 +81,8 @@ def reasons(written: dict[str, dict[str, Any]]) -> dict[str, str | None]:
     ],
 )
 def test_what_would_have_no_run_is_told_with_the_reason(written: dict[str, dict[str, Any]], start: str) -> None:
-    told = reasons(written)
-    assert {name for name, reason in told.items() if not (reason and reason.startswith(start))} == set(), told
+    answers = reasons(written)
+    assert {name for name, reason in answers.items() if not (reason and reason.startswith(start))} == set(), answers
 
 
 def test_what_fires_is_passed() -> None:
@@ -92,7 +92,10 @@ def test_what_fires_is_passed() -> None:
 @pytest.mark.usefixtures("impatient")
 def test_one_that_takes_too_long_does_not_hide_the_others() -> None:
     [bad, good, worse, fine] = dates.reasons_against(
-        [build_schedule(each) for each in (NEVER["minutes of no day"], FIRES["cron"], NEVER["cron"], FIRES["interval"])]
+        [
+            build_schedule(schedule)
+            for schedule in (NEVER["minutes of no day"], FIRES["cron"], NEVER["cron"], FIRES["interval"])
+        ]
     )
     assert (bad and bad.startswith("never fires"), worse, good, fine) == (
         True,

@@ -13,7 +13,7 @@ def read(*served: range):
     async def fetch(offset: int) -> list[SimpleNamespace]:
         return [SimpleNamespace(id=number) for number in served[offset // PAGE]]
 
-    return [each.id for each in asyncio.run(all_pages(fetch))]
+    return [item.id for item in asyncio.run(all_pages(fetch))]
 
 
 def test_all_pages_are_read() -> None:

@@ -21,5 +21,5 @@ def ask(method: str, *arguments, **options):
 
 def registered() -> list[str]:
     """Names of all deployments."""
-    flows = {each.id: each.name for each in ask("read_flows")}
-    return [f"{flows[each.flow_id]}/{each.name}" for each in ask("read_deployments")]
+    flows = {flow.id: flow.name for flow in ask("read_flows")}
+    return [f"{flows[deployment.flow_id]}/{deployment.name}" for deployment in ask("read_deployments")]

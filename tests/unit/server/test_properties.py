@@ -55,7 +55,9 @@ LIMITS = st.builds(
     st.integers(0, 5),
     st.booleans(),
 )
-STATES = st.lists(DEPLOYMENTS | VARIABLES | LIMITS, max_size=5, unique_by=lambda each: (each.kind, each.name))
+STATES = st.lists(
+    DEPLOYMENTS | VARIABLES | LIMITS, max_size=5, unique_by=lambda resource: (resource.kind, resource.name)
+)
 
 
 @pytest.fixture(scope="module")

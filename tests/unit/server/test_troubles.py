@@ -33,10 +33,10 @@ from deployer.server.kinds import Deployments
 def test_a_server_that_goes_away_leaves_a_list_of_what_is_not_done(apply, plan, shop: str, monkeypatch) -> None:
     write = Deployments.write
 
-    async def refuse(self, name, fields, held):
+    async def refuse(self, name, fields, current):
         if name.endswith("/daily"):
             raise httpx.ConnectError("All connection attempts failed")
-        await write(self, name, fields, held)
+        await write(self, name, fields, current)
 
     with monkeypatch.context() as patched:
         patched.setattr(Deployments, "write", refuse)
@@ -91,14 +91,14 @@ def test_an_outage_midway_is_told_and_the_next_one_finishes(
 ) -> None:
     write, line = Deployments.write, Line(prefect_server.url)
 
-    async def cut_before_the_second(self, name, fields, held):
+    async def cut_before_the_second(self, name, fields, current):
         if name.endswith("/by-hand"):
-            await write(self, name, fields, held)
+            await write(self, name, fields, current)
             await asyncio.to_thread(line.cut)
         else:
             while line.fileno() != -1:
                 await asyncio.sleep(0.01)
-            await write(self, name, fields, held)
+            await write(self, name, fields, current)
 
     cut_off = temporary_settings({PREFECT_API_URL: line.url, PREFECT_CLIENT_MAX_RETRIES: 0})
     with monkeypatch.context() as patched, cut_off:
@@ -120,7 +120,7 @@ def test_an_outage_midway_is_told_and_the_next_one_finishes(
 def test_a_lost_turn_ends_it_and_leaves_a_list_of_what_is_not_done(run, apply, plan, shop: str, monkeypatch) -> None:
     under_way = Event()
 
-    async def hang(self, name, fields, held):
+    async def hang(self, name, fields, current):
         under_way.set()
         await asyncio.Event().wait()
 
@@ -146,7 +146,7 @@ def test_a_lost_turn_ends_it_and_leaves_a_list_of_what_is_not_done(run, apply, p
 
 def test_two_at_the_same_time_take_turns(run, apply, shop: str, monkeypatch) -> None:
     apply()
-    held = ask(
+    lease = ask(
         "increment_concurrency_slots_with_lease",
         names=[deployer.server.deploy_lock.LIMIT],
         slots=1,
@@ -159,7 +159,7 @@ def test_two_at_the_same_time_take_turns(run, apply, shop: str, monkeypatch) -> 
     assert (code, lines) == (1, [])
     assert "deploy lock is held for more than 0.1 s by another deployment: wait, then run it again" in errors[0]
     assert ask("read_deployment_by_name", f"{shop}/daily").version == "r1"
-    ask("release_concurrency_slots_with_lease", lease_id=held.json()["lease_id"])
+    ask("release_concurrency_slots_with_lease", lease_id=lease.json()["lease_id"])
     assert apply("r2")[0] == 0
 
 
@@ -173,14 +173,14 @@ def test_a_wrong_password_is_one_line(apply, shop, settings) -> None:
 
 
 def test_a_server_that_is_none_is_one_line(apply, shop, settings, prefect_server) -> None:
-    for url, said in (
+    for url, reason in (
         ("http://127.0.0.1:9/api", "cannot be reached"),
         (prefect_server.url.removesuffix("/api"), "PREFECT_API_URL ends in /api"),
     ):
         with temporary_settings({PREFECT_API_URL: url}):
             code, summary, errors = apply()
         assert (code, summary, len(errors)) == (1, [], 1)
-        assert said in errors[0]
+        assert reason in errors[0]
     with temporary_settings(restore_defaults=[PREFECT_API_URL]):
         assert apply()[2] == [
             "PREFECT_API_URL is not set: set it to the server's API, such as https://prefect.example.org/api"
