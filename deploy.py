@@ -21,7 +21,7 @@ from deployer.flows.project import find_project, system_packages
 from deployer.flows.release import ARCHIVE, MANIFEST, pack, release_id, unpack_needs
 from deployer.model.errors import DeployError, Problem
 from deployer.model.manifest import Manifest, read_manifest
-from deployer.options import parser
+from deployer.options import build_parser
 from deployer.server import report
 from deployer.server.apply import apply
 from deployer.server.connection import connect, require_url
@@ -36,7 +36,7 @@ CHANGES = 2
 
 def main(arguments: list[str] | None = None, python_of: PythonOf = environment_python) -> int:
     """Run one command and return its exit code; `python_of` finds the Python that imports a project's flows."""
-    options = parser(__doc__).parse_args(arguments)
+    options = build_parser(__doc__).parse_args(arguments)
     try:
         match options.command:
             case "check":

@@ -7,6 +7,6 @@ files      prefect.yaml, resources.yml, targets.yml, the inventory: YAML with li
 check      the rules over all files, a module a subject
 desired    the manifest of a release, from the checked files
 
-`server` and `flows` use `model`; `files` uses those three; `check` uses `files`; `desired` uses all. Nothing points
-the other way. `commands` words the commands in messages, for `status/` too.
+`server` and `flows` use `model`; `files` uses `model` and `server`; `check` uses those four, and `desired` all. Nothing
+points the other way. `options` is the command line; `commands` words the commands in messages, for `status/` too.
 """

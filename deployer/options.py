@@ -18,7 +18,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(1, f"{self.prog}: {message}; --help tells more\n")
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
+def build_parser(description: str | None) -> argparse.ArgumentParser:
     """The parser of all commands; options of the same name mean the same everywhere."""
     flows, target, release = _flows(), _target(), _release()
     manifest = _file("MANIFEST", "of a release, from `pack` (the working tree)")

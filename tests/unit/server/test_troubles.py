@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import ssl
 import subprocess
@@ -26,7 +27,7 @@ from prefect.settings import (
 
 import deployer.server.connection
 import deployer.server.deploy_lock
-from deployer.server.deploy_lock import LOST
+from deployer.server.deploy_lock import LOST, LockStatus, deploy_lock, lock_status, release_lock
 from deployer.server.kinds import Deployments
 
 
@@ -161,6 +162,24 @@ def test_two_at_the_same_time_take_turns(run, apply, shop: str, monkeypatch) -> 
     assert ask("read_deployment_by_name", f"{shop}/daily").version == "r1"
     ask("release_concurrency_slots_with_lease", lease_id=lease.json()["lease_id"])
     assert apply("r2")[0] == 0
+
+
+def test_the_lock_names_its_holder_and_is_released(shop: str) -> None:
+    async def statuses() -> list[LockStatus]:
+        async with deployer.server.connection.connect() as client:
+            free = await lock_status(client)
+            async with deploy_lock(client):
+                held = await lock_status(client)
+                await release_lock(client)
+                released = await lock_status(client)
+            return [free, held, released, await lock_status(client)]
+
+    free, held, *after = asyncio.run(statuses())
+    assert not free.is_held
+    assert held.is_held
+    assert held.holder
+    assert held.holder.process == os.getpid()
+    assert not any(status.is_held for status in after)
 
 
 def test_a_wrong_password_is_one_line(apply, shop, settings) -> None:
