@@ -290,9 +290,12 @@ test-without-lab:
 test-quick: ## Test what needs no lab, in three minutes: lint and unit tests
 	@$(MAKE) --jobs=2 --output-sync=line lint test-unit
 
-lint: .venv/.complete ## Python, YAML and Ansible
+lint: .venv/.complete ## Check the Python, its types, YAML and Ansible
 	@ruff check && ruff format --check
-	@$(MAKE) --jobs=2 lint-yaml lint-ansible
+	@$(MAKE) --jobs=2 lint-types lint-yaml lint-ansible
+
+lint-types:
+	@mypy
 
 lint-yaml:
 	@yamllint --strict .
@@ -411,7 +414,7 @@ docs-reference: .venv/.complete ## Write docs/reference anew: settings, commands
 	@touch $@
 
 commands := docs docs-reference bench bench-provision bench-deploy help lock outdated secrets provision plan-provision upgrade rollback-platform check plan pack deploy-flows rollback run env status logs maintenance renew-dry-run backup restore resume restore-drill new-project up lab lab-base lab-host lab-acme lab-outside lab-provision lab-flows ui down \
-  ci-vault ci-credentials test test-everything test-without-lab test-quick tools tools-unit tools-browser lint lint-yaml lint-ansible test-flows test-unit test-lab test-provision test-platform test-live test-faults test-copies test-snapshot test-original snapshot
+  ci-vault ci-credentials test test-everything test-without-lab test-quick tools tools-unit tools-browser lint lint-types lint-yaml lint-ansible test-flows test-unit test-lab test-provision test-platform test-live test-faults test-copies test-snapshot test-original snapshot
 .PHONY: $(commands)
 
 # Before anything is done: make would do the rest first.

@@ -1,12 +1,12 @@
-"""What stands behind `deploy.py`: from the files under `flows/` to what a Prefect server holds.
+"""The program behind `deploy.py`: from the files under `flows/` to the resources of a Prefect server.
 
-document ─ fields                       YAML with line numbers, held against Prefect's own models
-project ─ declaration ─ schedules       `flows/<project>/prefect.yaml`
-resources ─ targets ─ inventory         what else the server holds, what differs by environment, what the vault has
-environment ─ inspection                what the flows themselves say, asked in their own environments
-dates ─ passwords                       when schedules fire, by the server's own code; what belongs into the vault
-check                                   the rules, over all of them
-desired ─ state                         what the server should hold
-kinds ─ differences ─ plan ─ apply ─ held   what it does hold, and the way from one to the other
-archive ─ report ─ server               releases, words, and the connection
+model      errors, differences, the manifest of a release, references in automations: knows nothing else
+server     the connection, the kinds of resources, plan, deploy lock, apply, report
+flows      projects, their environments, the flows in them, releases
+files      prefect.yaml, resources.yml, targets.yml, the inventory: YAML with line numbers, checked by Prefect's models
+check      the rules over all files, a module a subject
+desired    the manifest of a release, from the checked files
+
+`server` and `flows` use `model`; `files` uses `model` and `server`; `check` uses those four, and `desired` all. Nothing
+points the other way. `options` is the command line; `commands` words the commands in messages, for `status/` too.
 """

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from cookiecutter.main import cookiecutter
 
-from deployer.errors import DeployError
-from deployer.project import RESERVED
+from deployer.flows.project import RESERVED
+from deployer.model.errors import DeployError
 
 TEMPLATES = Path(__file__).parent
 EXAMPLE = "make new-project NAME=sales TEMPLATE=db_dump"

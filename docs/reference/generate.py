@@ -20,9 +20,9 @@ import yaml
 from prefect.client.schemas.actions import WorkQueueCreate
 from prefect.events.schemas.automations import AutomationCore
 
-from deployer.kinds.automations import Declared
-from deployer.resources import NAMES, SECTIONS
-from deployer.targets import Target
+from deployer.files.resources_yml import BLOCK_SECTIONS, SECTIONS
+from deployer.files.targets_yml import Target
+from deployer.model.automations import AutomationDefinition
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent
@@ -141,10 +141,11 @@ def resources() -> str:
         "`flows/resources.yml` declares what the server holds besides the deployments. Every section is a list. Fields "
         "and their meaning are Prefect's; `make check` refuses a field that is not listed here.",
     ]
-    for section, (kind, model, name, _) in SECTIONS.items():
-        schema = (Declared if model is AutomationCore else model).model_json_schema()
-        parts += [f"## {section}", f"Each item is one {kind}. Its name is in the field `{name}`."]
-        if section == "work_pools":
+    for title, section in SECTIONS.items():
+        model = AutomationDefinition if section.model is AutomationCore else section.model
+        schema = model.model_json_schema()
+        parts += [f"## {title}", f"Each item is one {section.kind}. Its name is in the field `{section.name_field}`."]
+        if title == "work_pools":
             schema["properties"] |= POOL_FIELDS
             queue = [
                 "### work_queues",
@@ -154,9 +155,9 @@ def resources() -> str:
         else:
             queue = []
         parts += [_fields(schema), *queue, *_variants(schema)]
-    for section, kind in NAMES.items():
+    for title, kind in BLOCK_SECTIONS.items():
         parts += [
-            f"## {section}",
+            f"## {title}",
             f"A list of names, each of one {kind}: a-z, 0-9 and `-`. The vault holds the values.",
         ]
     return _page(parts)

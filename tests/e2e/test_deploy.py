@@ -124,11 +124,11 @@ def test_plan_apply_edit_and_prune(deploy: Deploy, client: SyncPrefectClient) ->
 
 HOLD = """
 import asyncio, sys
-from deployer import server
-from deployer.apply import alone
+from deployer.server import connection
+from deployer.server.deploy_lock import deploy_lock
 
 async def hold():
-    async with server.connect() as client, alone(client):
+    async with connection.connect() as client, deploy_lock(client):
         print("held", flush=True)
         await asyncio.to_thread(sys.stdin.read)
 

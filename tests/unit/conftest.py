@@ -12,7 +12,7 @@ from warm_server import Server, shared_server
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from deployer.inspection import Flow, inspect  # noqa: E402
+from deployer.flows.inspection import Flow, inspect  # noqa: E402
 
 # An example may take its time on a machine that has other things to do.
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -83,12 +83,12 @@ def write_project(flows: Path) -> WriteProject:
 
     def write(name: str = "shop", **files: str | None) -> Path:
         right = {"prefect.yaml": PREFECT.format(name=name), "flow.py": FLOW, "requirements.txt": LOCK}
-        given = {
+        overrides = {
             file.replace("_yaml", ".yaml").replace("_py", ".py").replace("_txt", ".txt"): files[file] for file in files
         }
         folder = flows / name
         folder.mkdir(exist_ok=True)
-        for file, text in (right | given).items():
+        for file, text in (right | overrides).items():
             if text is not None:
                 (folder / file).write_text(text)
         return folder
@@ -99,7 +99,7 @@ def write_project(flows: Path) -> WriteProject:
 @pytest.fixture(autouse=True)
 def no_earlier_inspections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test imports its flows itself."""
-    monkeypatch.setattr("deployer.inspection.CACHE", tmp_path / "inspections")
+    monkeypatch.setattr("deployer.flows.inspection.CACHE", tmp_path / "inspections")
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def inspect_once() -> Callable[[Path, Mapping[Path, Iterable[str]]], dict[Path, 
         keys = {folder: key(python, folder, entrypoints) for folder, entrypoints in projects.items()}
         unasked = {folder: projects[folder] for folder in projects if keys[folder] not in answers}
         if unasked:
-            answers.update((keys[folder], said) for folder, said in inspect(python, unasked).items())
+            answers.update((keys[folder], answer) for folder, answer in inspect(python, unasked).items())
         return {folder: answers[keys[folder]] for folder in projects}
 
     return call
@@ -129,7 +129,7 @@ def inspect_once() -> Callable[[Path, Mapping[Path, Iterable[str]]], dict[Path, 
 
 @pytest.fixture(autouse=True)
 def _inspected_once(inspect_once, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployer.check.inspect", inspect_once)
+    monkeypatch.setattr("deployer.check.projects.inspect", inspect_once)
 
 
 @pytest.fixture(scope="session")
@@ -143,7 +143,9 @@ def right_flows(inspect_once, tmp_path_factory: pytest.TempPathFactory) -> dict[
 @pytest.fixture
 def imported(_inspected_once, right_flows: dict[str, Flow | str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Spares the import of flows: all projects have those of a right one."""
-    monkeypatch.setattr("deployer.check.inspect", lambda python, projects: dict.fromkeys(projects, right_flows))
+    monkeypatch.setattr(
+        "deployer.check.projects.inspect", lambda python, projects: dict.fromkeys(projects, right_flows)
+    )
 
 
 @pytest.fixture(scope="session")

@@ -23,5 +23,5 @@ SCHEDULES = st.lists(
         },
     ),
     max_size=4,
-    unique_by=lambda each: each.get("slug") or id(each),
+    unique_by=lambda schedule: schedule.get("slug") or id(schedule),
 )

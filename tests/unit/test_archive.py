@@ -5,8 +5,9 @@ import tarfile
 
 import pytest
 
-from deployer.archive import ARCHIVE, check_files, pack, release_id, shipped, unpack_needs
-from deployer.errors import DeployError
+from deployer.check.release_files import check_release_files
+from deployer.flows.release import ARCHIVE, pack, release_files, release_id, unpack_needs
+from deployer.model.errors import DeployError
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def test_what_would_be_shipped_is_what_is_packed(flows, tmp_path, top):
     (flows / "shop" / "link.py").symlink_to("/etc/hostname")
     (flows / "shop" / "new.py").write_text("two\n")
     pack(flows, tmp_path / "out")
-    with shipped(flows) as folder:
+    with release_files(flows) as folder:
         files = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
         assert folder.name == "flows"
     assert files == names(tmp_path / "out" / ARCHIVE) == {".gitattributes", "shop/flow.py", "shop/new.py"}
@@ -119,7 +120,7 @@ def test_what_would_be_shipped_is_what_is_packed(flows, tmp_path, top):
 
 
 def test_where_nothing_can_be_packed_all_would_be_shipped(tmp_path):
-    with shipped(tmp_path) as folder:
+    with release_files(tmp_path) as folder:
         assert folder == tmp_path
 
 
@@ -155,7 +156,7 @@ def test_what_no_release_may_hold_is_named(flows):
     (flows / "shop" / "link.py").symlink_to("flow.py")
     subprocess.run(["git", "init", "-q", flows / "shop" / "library"], check=True)
     (flows / "shop" / "library" / "code.py").write_text("")
-    assert {(problem.file, problem.message.split(",")[0].split(":")[0]) for problem in check_files(flows)} == {
+    assert {(problem.file, problem.message.split(",")[0].split(":")[0]) for problem in check_release_files(flows)} == {
         ("flows/shop/.env", "holds secrets"),
         ("flows/shop/.vault-password", "holds secrets"),
         ("flows/shop/bundle.pem", "holds a private key"),
@@ -170,4 +171,4 @@ def test_what_no_release_may_hold_is_named(flows):
 
 def test_a_folder_without_a_repository_is_for_the_name_of_the_release_to_refuse(tmp_path):
     (tmp_path / ".env").write_text("PASSWORD=x\n")
-    assert check_files(tmp_path) == []
+    assert check_release_files(tmp_path) == []

@@ -8,10 +8,11 @@ import pytest
 from prefect.settings.models.server import api
 
 import deploy
-from deployer.check import MOST_PARAMETERS, MOST_TAGS, check
-from deployer.errors import DeployError
-from deployer.inventory import Inventory
-from deployer.project import Project, system_packages
+from deployer.check import check
+from deployer.check.sizes import MAX_PARAMETER_BYTES, MAX_TAGS
+from deployer.files.inventory import Inventory
+from deployer.flows.project import Project, system_packages
+from deployer.model.errors import DeployError
 
 PARAMETERS = """
 deployments:
@@ -62,7 +63,7 @@ def problems(flows: Path, python_of):
 
 def test_parameters_and_entrypoints_are_held_against_the_flows_own(write_project, problems) -> None:
     write_project(prefect_yaml=PARAMETERS)
-    said = "\n".join(problems())
+    text = "\n".join(problems())
     for start, reason in (
         (":5: deployments[0].parameters.tines: ", "did you mean 'times'?"),
         (":8: deployments[1].parameters.times: ", "'often' is not of type 'integer'"),
@@ -76,9 +77,9 @@ def test_parameters_and_entrypoints_are_held_against_the_flows_own(write_project
         (":34: deployments[9].flow_name: ", "'ciao'"),
         (":35: deployments[10].name: 'ciao/misnamed' is also declared in flows/shop/prefect.yaml:32", "rename"),
     ):
-        [line] = [line for line in said.splitlines() if line.startswith(f"flows/shop/prefect.yaml{start}")]
+        [line] = [line for line in text.splitlines() if line.startswith(f"flows/shop/prefect.yaml{start}")]
         assert reason in line
-    assert len(said.splitlines()) == 11
+    assert len(text.splitlines()) == 11
 
 
 def test_the_packages_of_a_project_are_names_of_debian_packages(write_project, problems) -> None:
@@ -102,7 +103,7 @@ def test_a_flow_that_cannot_be_imported_is_told_with_its_line(write_project, pro
 
 
 def test_an_import_that_does_not_end_is_told(write_project, problems, monkeypatch) -> None:
-    monkeypatch.setattr("deployer.inspection.TIMEOUT", 1)
+    monkeypatch.setattr("deployer.flows.inspection.TIMEOUT", 1)
     write_project(flow_py="import signal\n\nsignal.pause()\n")
     [line] = problems()
     assert "cannot be imported: importing takes more than 1 s, or ends Python: do the work inside the flow" in line
@@ -124,10 +125,10 @@ def test_an_import_gets_no_password_and_may_print_and_exit(write_project, proble
 
 
 def test_flows_import_their_own_modules_and_never_ours(write_project, problems, flow_source: str) -> None:
-    folder = write_project(flow_py=f"from environment import ours\n{flow_source}")
+    folder = write_project(flow_py=f"from project import ours\n{flow_source}")
     [line] = problems()
-    assert "No module named 'environment' (flow.py line 1)" in line
-    (folder / "environment.py").write_text("ours = True")
+    assert "No module named 'project' (flow.py line 1)" in line
+    (folder / "project.py").write_text("ours = True")
     assert problems() == []
 
 
@@ -167,15 +168,15 @@ def test_only_pools_that_workers_serve_may_be_used(write_project, problems) -> N
 
 
 def test_only_queues_that_are_declared_may_be_used(write_project, problems, flows: Path) -> None:
-    one = "deployments: [{name: a, entrypoint: 'flow.py:goodbye', work_pool: {work_queue_name: %s}}]"
-    write_project(prefect_yaml=one % "night")
+    template = "deployments: [{name: a, entrypoint: 'flow.py:goodbye', work_pool: {work_queue_name: %s}}]"
+    write_project(prefect_yaml=template % "night")
     assert problems() == [
         "flows/shop/prefect.yaml:1: deployments[0].work_pool.work_queue_name: "
         "the pool 'default' has no queue 'night': add it to the pool's work_queues in resources.yml"
     ]
     (flows / "resources.yml").write_text("work_pools: [{name: default, work_queues: [{name: night}]}]")
     assert problems() == []
-    write_project(prefect_yaml=one % "default")
+    write_project(prefect_yaml=template % "default")
     (flows / "resources.yml").write_text("work_pools: [{name: default}]")
     assert problems() == []
 
@@ -225,21 +226,21 @@ def test_secrets_and_variables_are_declared(write_project, problems, flows: Path
 
 
 TEMPLATES = {
-    "{{ $REGION }}": "nothing fills in {{ $REGION }}",
-    "a-{{ build-image.tag }}": "nothing fills in {{ build-image.tag }}",
-    "{{ prefect.blocks.string.x }}": "nothing fills in {{ prefect.blocks.string.x }}",
-    "{{ ctx.flow_run.name }}": "nothing fills in {{ ctx.flow_run.name }}",
+    "{{ $REGION }}": "unknown placeholder {{ $REGION }}",
+    "a-{{ build-image.tag }}": "unknown placeholder {{ build-image.tag }}",
+    "{{ prefect.blocks.string.x }}": "unknown placeholder {{ prefect.blocks.string.x }}",
+    "{{ ctx.flow_run.name }}": "unknown placeholder {{ ctx.flow_run.name }}",
     "{{ prefect.blocks.secret.key.part }}": "the secret 'key' is not declared",
 }
 
 
 @pytest.mark.usefixtures("imported")
-@pytest.mark.parametrize(("value", "said"), TEMPLATES.items())
-def test_what_no_worker_fills_in_is_refused(write_project, problems, value: str, said: str) -> None:
+@pytest.mark.parametrize(("value", "reason"), TEMPLATES.items())
+def test_what_no_worker_fills_in_is_refused(write_project, problems, value: str, reason: str) -> None:
     text = "deployments:\n- {name: a, entrypoint: 'flow.py:hello', work_pool: {job_variables: {%s}}}"
     write_project(prefect_yaml=text % f"env: {{A: '{value}'}}")
     [line] = problems()
-    assert line.startswith(f"flows/shop/prefect.yaml:2: deployments[0].work_pool.job_variables.env.A: {said}")
+    assert line.startswith(f"flows/shop/prefect.yaml:2: deployments[0].work_pool.job_variables.env.A: {reason}")
     write_project(prefect_yaml=text % "name: 'run {{ ctx.flow_run.name }}'")
     assert problems() == []
 
@@ -312,11 +313,11 @@ LOCKS = {
 }
 
 
-@pytest.mark.parametrize(("lock", "said"), LOCKS.values(), ids=LOCKS)
-def test_a_lock_is_there_pinned_and_hashed(write_project, problems, lock: str | None, said: str) -> None:
+@pytest.mark.parametrize(("lock", "reason"), LOCKS.values(), ids=LOCKS)
+def test_a_lock_is_there_pinned_and_hashed(write_project, problems, lock: str | None, reason: str) -> None:
     write_project(requirements_txt=lock)
     [line] = problems()
-    assert line.startswith(f"flows/shop/requirements.txt{said}")
+    assert line.startswith(f"flows/shop/requirements.txt{reason}")
 
 
 def test_a_lock_holds_what_is_asked_for(write_project, problems) -> None:
@@ -372,7 +373,7 @@ SCHEDULED = "deployments: [{name: a, entrypoint: 'flow.py:goodbye', schedules: [
 
 @pytest.mark.usefixtures("imported")
 @pytest.mark.parametrize(
-    ("schedule", "said"),
+    ("schedule", "reason"),
     [
         ("{cron: 0 0 31 2 *}", "cron: '0 0 31 2 *' never fires"),
         ("{rrule: FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30}", "rrule: 'FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30' never fires"),
@@ -380,40 +381,42 @@ SCHEDULED = "deployments: [{name: a, entrypoint: 'flow.py:goodbye', schedules: [
         ("{interval: 1000000000000}", "interval: 1000000000000 has no date that the server can compute: "),
     ],
 )
-def test_a_schedule_that_has_no_run_is_refused(write_project, problems, schedule: str, said: str) -> None:
+def test_a_schedule_that_has_no_run_is_refused(write_project, problems, schedule: str, reason: str) -> None:
     write_project(prefect_yaml=SCHEDULED % f"{{cron: 0 2 * * *}}, {schedule}")
     [line] = problems()
-    assert line.startswith(f"flows/shop/prefect.yaml:1: deployments[0].schedules[1].{said}")
+    assert line.startswith(f"flows/shop/prefect.yaml:1: deployments[0].schedules[1].{reason}")
 
 
 def test_what_the_server_bears_is_what_it_says() -> None:
-    assert api.ServerAPISettings.model_fields["max_parameter_size"].default == MOST_PARAMETERS
+    assert api.ServerAPISettings.model_fields["max_parameter_size"].default == MAX_PARAMETER_BYTES
 
 
 @pytest.mark.usefixtures("imported")
 def test_parameters_are_no_larger_than_the_server_takes(write_project, problems) -> None:
-    one = "deployments: [{name: a, entrypoint: 'flow.py:hello', parameters: {who: %s}, schedules: [{interval: 9%s}]}]"
-    most = MOST_PARAMETERS - len('{"who":""}')
-    write_project(prefect_yaml=one % ("x" * most, ""))
+    template = (
+        "deployments: [{name: a, entrypoint: 'flow.py:hello', parameters: {who: %s}, schedules: [{interval: 9%s}]}]"
+    )
+    most = MAX_PARAMETER_BYTES - len('{"who":""}')
+    write_project(prefect_yaml=template % ("x" * most, ""))
     assert problems() == []
-    write_project(prefect_yaml=one % ("x" * (most + 1), ""))
+    write_project(prefect_yaml=template % ("x" * (most + 1), ""))
     [line] = problems()
     assert "[0].parameters: a run would have 524,289 bytes of parameters, and the server takes 524,288: " in line
     # what JSON escapes counts as it is sent, and a run has the deployment's and the schedule's
-    write_project(prefect_yaml=one % ("é" * (most // 6), ", parameters: {times: 12}"))
+    write_project(prefect_yaml=template % ("é" * (most // 6), ", parameters: {times: 12}"))
     [line] = problems()
     assert "deployments[0].schedules[0].parameters: a run would have 524,29" in line
 
 
 @pytest.mark.usefixtures("imported")
 def test_tags_are_no_more_than_a_run_bears(write_project, problems, flows: Path) -> None:
-    tags = [f"tag-{number}" for number in range(MOST_TAGS)]
-    one = "deployments: [{name: a, entrypoint: 'flow.py:goodbye', tags: [%s]}]"
-    write_project(prefect_yaml=one % ", ".join([*tags, *tags]))
+    tags = [f"tag-{number}" for number in range(MAX_TAGS)]
+    template = "deployments: [{name: a, entrypoint: 'flow.py:goodbye', tags: [%s]}]"
+    write_project(prefect_yaml=template % ", ".join([*tags, *tags]))
     assert problems("lab") == []
     (flows / "targets.yml").write_text("name: shop\ntargets: {lab: {mode: development, tags: [lab]}}")
     [line] = problems("lab")
-    assert line.endswith("[0].tags: are 91 with those of the target, and a run bears 90: take some away")
+    assert line.endswith("[0].tags: are 91 with those of the target, and a run takes 90: take some away")
 
 
 @pytest.mark.parametrize("part", ['"""Says hello\\0."""', '"""Says \\ud800."""'])
@@ -481,9 +484,9 @@ def test_a_password_is_warned_of_and_never_shown(write_project, flows: Path, pyt
         "name: shop\ntargets: {lab: {mode: development, parameters: {dump: {fine: 'smb://u:correct-horse@h'}}}}"
     )
     assert deploy.main(["check", "--flows", str(flows), "--target", "lab", "--json"], python_of) == 0
-    said = capsys.readouterr()
-    assert "correct-horse" not in said.out + said.err
-    assert [(each["line"], each["field"]) for each in json.loads(said.out)["warnings"]] == [
+    captured = capsys.readouterr()
+    assert "correct-horse" not in captured.out + captured.err
+    assert [(warning["line"], warning["field"]) for warning in json.loads(captured.out)["warnings"]] == [
         (4, "variables[0].value"),
         (5, "deployments[0].parameters.other"),
         (6, "deployments[0].parameters.address"),
@@ -494,8 +497,8 @@ def test_a_password_is_warned_of_and_never_shown(write_project, flows: Path, pyt
         (17, "deployments[0].schedules[0].parameters.address"),
         (2, "targets.lab.parameters.dump.fine"),
     ]
-    assert said.err.count("warning: flows/") == 9
-    assert "deployments[0].parameters.dsn: looks like a password" in said.err
+    assert captured.err.count("warning: flows/") == 9
+    assert "deployments[0].parameters.dsn: looks like a password" in captured.err
 
 
 def commit(folder: Path, *ignored: str) -> None:
@@ -583,13 +586,13 @@ def test_check_says_everything_at_once_and_fails(write_project, flows: Path, pyt
     write_project("bar", requirements_txt=None)
     write_project("shop", prefect_yaml="deployments: []")
     assert deploy.main(["check", "--flows", str(flows)], python_of) == 1
-    said = capsys.readouterr().err
-    assert "flows/bar/requirements.txt:1: missing" in said
-    assert "flows/shop/prefect.yaml:1: deployments: must be" in said
+    errors = capsys.readouterr().err
+    assert "flows/bar/requirements.txt:1: missing" in errors
+    assert "flows/shop/prefect.yaml:1: deployments: must be" in errors
 
     assert deploy.main(["check", "--flows", str(flows), "--json"], python_of) == 1
-    told = json.loads(capsys.readouterr().out)
-    assert [(each["file"], each["line"], each["field"]) for each in told["problems"]] == [
+    answer = json.loads(capsys.readouterr().out)
+    assert [(problem["file"], problem["line"], problem["field"]) for problem in answer["problems"]] == [
         ("flows/bar/requirements.txt", 1, ""),
         ("flows/shop/prefect.yaml", 1, "deployments"),
     ]

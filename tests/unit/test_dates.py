@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from deployer import dates
-from deployer.schedules import build
+from deployer.check import dates
+from deployer.files.schedules import build_schedule
 
 LONG_AGO, SOON = (datetime.now(UTC) + timedelta(days=days) for days in (-3650, 30))
 STAMP = "%Y%m%dT%H%M%S"
@@ -62,7 +62,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def reasons(written: dict[str, dict[str, Any]]) -> dict[str, str | None]:
-    return dict(zip(written, dates.problems([build(schedule) for schedule in written.values()]), strict=True))
+    return dict(
+        zip(written, dates.reasons_against([build_schedule(schedule) for schedule in written.values()]), strict=True)
+    )
 
 
 @pytest.mark.usefixtures("impatient")
@@ -79,8 +81,8 @@ def reasons(written: dict[str, dict[str, Any]]) -> dict[str, str | None]:
     ],
 )
 def test_what_would_have_no_run_is_told_with_the_reason(written: dict[str, dict[str, Any]], start: str) -> None:
-    told = reasons(written)
-    assert {name for name, reason in told.items() if not (reason and reason.startswith(start))} == set(), told
+    answers = reasons(written)
+    assert {name for name, reason in answers.items() if not (reason and reason.startswith(start))} == set(), answers
 
 
 def test_what_fires_is_passed() -> None:
@@ -89,8 +91,11 @@ def test_what_fires_is_passed() -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_one_that_takes_too_long_does_not_hide_the_others() -> None:
-    [bad, good, worse, fine] = dates.problems(
-        [build(each) for each in (NEVER["minutes of no day"], FIRES["cron"], NEVER["cron"], FIRES["interval"])]
+    [bad, good, worse, fine] = dates.reasons_against(
+        [
+            build_schedule(schedule)
+            for schedule in (NEVER["minutes of no day"], FIRES["cron"], NEVER["cron"], FIRES["interval"])
+        ]
     )
     assert (bad and bad.startswith("never fires"), worse, good, fine) == (
         True,
@@ -101,4 +106,4 @@ def test_one_that_takes_too_long_does_not_hide_the_others() -> None:
 
 
 def test_nothing_is_asked_where_there_is_no_schedule() -> None:
-    assert dates.problems([]) == []
+    assert dates.reasons_against([]) == []

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from deployer.declaration import Declaration, declarations
-from deployer.document import Document
+from deployer.files.document import Document
+from deployer.files.prefect_yaml import Declaration, read_declarations
 
 
 def read(folder: Path) -> tuple[list[Declaration], list[str]]:
     document = Document(folder / "prefect.yaml", "flows/shop/prefect.yaml")
-    return declarations(document, folder), sorted(map(str, document.problems))
+    return read_declarations(document, folder), sorted(map(str, document.problems))
 
 
 # Each is added to a right deployment, whose lines are 1 to 4, so that it stands on line 5 and after
@@ -249,7 +249,11 @@ WHOLE = {
         ": quote a template, '{{ … }}'",
     ),
     "key that is no text": ("definitions: {2024: a}", ":1: not valid YAML: the key 2024 is not a text: quote it", ""),
-    "anchor in itself": ("definitions: &a\n  b: *a", ":2: not valid YAML: what an anchor names holds itself", ""),
+    "anchor in itself": (
+        "definitions: &a\n  b: *a",
+        ":2: not valid YAML: this anchor contains itself",
+        "",
+    ),
     "too deep": ("[" * 5000, ":1: not valid YAML: its values stand more than 100 levels deep", ""),
     "too deep by aliases": (
         "definitions:\n  - &a0 [x]\n" + "".join(f"  - &a{number} [*a{number - 1}]\n" for number in range(1, 3000)),
@@ -279,7 +283,7 @@ WHOLE = {
         ":1: tags: ",
         "it belongs into an entry of `deployments`",
     ),
-    "not a number": ("definitions:\n  a: .nan", ":2: not valid YAML: .nan is no number of JSON", ""),
+    "not a number": ("definitions:\n  a: .nan", ":2: not valid YAML: .nan is not valid JSON", ""),
     "not of JSON": ("definitions:\n  a: !!set {b}", ":2: not valid YAML: could not determine a constructor", "set"),
     "key twice": ("name: a\nname: b", ":2: ", "'name' is given twice"),
     "unknown key": ("nam: x\ndeployments: [{name: a, entrypoint: 'flow.py:hello'}]", ":1: nam: ", "'name'?"),

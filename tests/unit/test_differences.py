@@ -10,10 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import NAMES, SCHEDULES, VALUES
 
-from deployer import report
-from deployer.differences import ABSENT, Difference, differences
-from deployer.kinds.schedules import schedules_over
-from deployer.schedules import build
+from deployer.files.schedules import build_schedule
+from deployer.model.differences import ABSENT, Difference, differences
+from deployer.server import report
+from deployer.server.kinds.deployment_schedules import merge_schedules
 
 TEXTS = st.text('aé \n"\u2028', max_size=200)
 OBJECTS = st.dictionaries(NAMES, VALUES, max_size=4)
@@ -33,13 +33,13 @@ def changed(value: Any, field: str, new: object) -> None:
 def present(value: Any) -> Any:
     """The same without what is absent."""
     if isinstance(value, dict):
-        return {key: present(one) for key, one in value.items() if one is not ABSENT}
-    return [present(one) for one in value if one is not ABSENT] if isinstance(value, list) else value
+        return {key: present(item) for key, item in value.items() if item is not ABSENT}
+    return [present(item) for item in value if item is not ABSENT] if isinstance(value, list) else value
 
 
 def text(value: dict) -> str:
     """As JSON tells one from the other: true is not 1. At the top, what is null may as well not be there."""
-    return json.dumps({key: one for key, one in value.items() if one is not None}, sort_keys=True)
+    return json.dumps({key: item for key, item in value.items() if item is not None}, sort_keys=True)
 
 
 @given(OBJECTS)
@@ -50,13 +50,13 @@ def test_nothing_differs_from_itself(value: dict) -> None:
 @given(OBJECTS, OBJECTS)
 def test_the_differences_are_the_way_from_one_to_the_other(old: dict, new: dict) -> None:
     reached = copy.deepcopy({name: value for name, value in old.items() if name in new})
-    for each in differences(old, new):
-        changed(reached, each.field, each.new)
+    for difference in differences(old, new):
+        changed(reached, difference.field, difference.new)
     assert text(present(reached)) == text(new)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "found"),
+    ("old", "new", "expected"),
     [
         ({"parameters": {}}, {"parameters": {"day": None}}, [("parameters.day", ABSENT, None)]),
         ({"parameters": {"day": None}}, {"parameters": {}}, [("parameters.day", None, ABSENT)]),
@@ -67,18 +67,18 @@ def test_the_differences_are_the_way_from_one_to_the_other(old: dict, new: dict)
         ({"a": [{"b": 1}, {"c": 2}]}, {"a": [{"b": 1}]}, [("a[1]", {"c": 2}, ABSENT)]),
     ],
 )
-def test_what_is_told_of_a_difference(old: dict, new: dict, found: list[tuple]) -> None:
-    assert [(each.field, each.old, each.new) for each in differences(old, new)] == found
+def test_what_is_told_of_a_difference(old: dict, new: dict, expected: list[tuple]) -> None:
+    assert [(difference.field, difference.old, difference.new) for difference in differences(old, new)] == expected
 
 
 @pytest.mark.parametrize(
-    ("held", "wanted"), [({"day": "2026-06-30"}, {"day": None}), ({"day": None}, {}), ({}, {"day": None})]
+    ("current", "desired"), [({"day": "2026-06-30"}, {"day": None}), ({"day": None}, {}), ({}, {"day": None})]
 )
-def test_a_schedule_may_set_a_parameter_to_null(held: dict, wanted: dict) -> None:
+def test_a_schedule_may_set_a_parameter_to_null(current: dict, desired: dict) -> None:
     cron = {"schedule": {"cron": "0 2 * * *"}, "slug": "night"}
-    written, [found] = schedules_over([cron | {"parameters": wanted}], [cron | {"parameters": held}])
-    assert found.field == "schedules.night.parameters.day"
-    assert written[0]["parameters"] == wanted
+    written, [difference] = merge_schedules([cron | {"parameters": desired}], [cron | {"parameters": current}])
+    assert difference.field == "schedules.night.parameters.day"
+    assert written[0]["parameters"] == desired
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_long_texts_are_cut_to_where_they_differ(old: str, new: str, before: str
     shown = report._shown(Difference("field", before + old + after, before + new + after))
     assert len(shown.splitlines()) <= 1
     assert len(shown) < 3 * report.LONGEST
-    one, _, other = shown.removeprefix(": ").partition(" -> ")
-    assert (one == other) == (old == new)
+    left, _, right = shown.removeprefix(": ").partition(" -> ")
+    assert (left == right) == (old == new)
 
 
 @pytest.mark.parametrize(
@@ -113,16 +113,16 @@ def test_long_texts_are_cut_to_where_they_differ(old: str, new: str, before: str
     ids=["interval", "rrule"],
 )
 def test_what_has_no_start_goes_on_from_where_it_began(written: dict, began: dict) -> None:
-    wanted = [{"schedule": build(written).model_dump(mode="json", exclude_unset=True)["schedule"]}]
-    first, [created] = schedules_over(wanted, [])
+    desired = [{"schedule": build_schedule(written).model_dump(mode="json", exclude_unset=True)["schedule"]}]
+    first, [created] = merge_schedules(desired, [])
     assert created.old is ABSENT
-    held = [first[0] | {"schedule": first[0]["schedule"] | began}]
-    carried, found = schedules_over(wanted, held)
-    assert found == []
+    current = [first[0] | {"schedule": first[0]["schedule"] | began}]
+    carried, differing = merge_schedules(desired, current)
+    assert differing == []
     assert carried[0]["schedule"].items() >= began.items()
 
 
 @given(SCHEDULES, SCHEDULES)
-def test_schedules_once_written_differ_no_more(held: list[dict], wanted: list[dict]) -> None:
-    written, _ = schedules_over(wanted, held)
-    assert schedules_over(wanted, written)[1] == []
+def test_schedules_once_written_differ_no_more(current: list[dict], desired: list[dict]) -> None:
+    written, _ = merge_schedules(desired, current)
+    assert merge_schedules(desired, written)[1] == []

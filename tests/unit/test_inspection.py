@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.inspection import Flow, inspect
+from deployer.flows.inspection import Flow, inspect
 
 PYTHON = Path(sys.executable)
 HELLO = "flow.py:hello"
@@ -14,7 +14,7 @@ HELLO = "flow.py:hello"
 @pytest.fixture
 def imports(monkeypatch: pytest.MonkeyPatch) -> list[list[Path]]:
     """The projects that were really imported, a list each time."""
-    from deployer import inspection
+    from deployer.flows import inspection
 
     calls: list[list[Path]] = []
     ask = inspection._ask

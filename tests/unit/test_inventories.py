@@ -10,9 +10,9 @@ import pytest
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
 
-from deployer import inventory
-from deployer.errors import DeployError
-from deployer.kinds.blocks import NotificationBlocks, SecretBlocks
+from deployer.files import inventory
+from deployer.model.errors import DeployError
+from deployer.server.kinds.blocks import NotificationBlocks, SecretBlocks
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "of the vault"
@@ -102,7 +102,7 @@ def read(make: Make, tmp_path: Path) -> Callable[..., inventory.Inventory]:
         done = make("--silent", "--eval=.facts: ; @cat $(facts)", ".facts", **variables)
         assert done.returncode == 0, done.stderr
         (tmp_path / "inventory.json").write_text(done.stdout)
-        return inventory.read(str(tmp_path / "inventory.json"))
+        return inventory.read_inventory(str(tmp_path / "inventory.json"))
 
     return read
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deployer.check import check
-from deployer.resources import declared
+from deployer.files.resources_yml import read_resources
 
 pytestmark = pytest.mark.usefixtures("imported")
 
@@ -62,15 +62,19 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("text", "said"), BAD.values(), ids=BAD)
-def test_a_wrong_file_is_refused_where_it_is_wrong(flows: Path, write_project, python_of, text: str, said: str) -> None:
+@pytest.mark.parametrize(("text", "reason"), BAD.values(), ids=BAD)
+def test_a_wrong_file_is_refused_where_it_is_wrong(
+    flows: Path, write_project, python_of, text: str, reason: str
+) -> None:
     write_project()
     (flows / "resources.yml").write_text(text)
     problems = [
-        str(each) for each in check(flows, None, None, python_of).problems if each.file == "flows/resources.yml"
+        str(problem)
+        for problem in check(flows, None, None, python_of).problems
+        if problem.file == "flows/resources.yml"
     ]
     assert len(problems) == 1, problems
-    assert said in problems[0]
+    assert reason in problems[0]
 
 
 def test_a_right_file_is_passed(flows: Path, write_project, python_of) -> None:
@@ -84,8 +88,10 @@ def test_what_is_left_out_goes_back_to_its_default(flows: Path) -> None:
         "work_pools: [{name: a, work_queues: [{name: b, priority: 2}]}]\n"
         "global_concurrency_limits: [{name: c, limit: 1}]"
     )
-    found = {f"{each.kind} {each.name}": each.fields for each in declared(flows).resources.values()}
-    assert found == {
+    fields = {
+        f"{resource.kind} {resource.name}": resource.fields for resource in read_resources(flows).resources.values()
+    }
+    assert fields == {
         "work pool a": {"type": "process", "description": None, "concurrency_limit": None},
         "work queue a/b": {"priority": 2, "description": "", "concurrency_limit": None},
         "global concurrency limit c": {"limit": 1, "active": True, "slot_decay_per_second": 0.0},

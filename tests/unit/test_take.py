@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import deploy
-from deployer.inventory import Inventory
-from deployer.state import State
+from deployer.files.inventory import Inventory
+from deployer.model.manifest import Manifest
 
 Take = Callable[..., tuple[int, str]]
 
@@ -44,16 +44,16 @@ def take(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
         inventory = tmp_path / "inventory.json"
         inventory.write_text(json.dumps({"msg": {"platform_inventory": {"work_pools": pools}}}))
         code = deploy.main(["take", "--target", target, "--inventory", str(inventory), str(packed)], no_python)
-        said = capsys.readouterr()
-        return code, said.err if code else said.out
+        output = capsys.readouterr()
+        return code, output.err if code else output.out
 
     return call
 
 
 def test_it_tells_what_the_workers_need(take: Take, packed: Path) -> None:
-    code, said = take()
+    code, output = take()
     assert code == 0
-    taken = json.loads(said)
+    taken = json.loads(output)
     [lock] = taken.pop("locks")
     assert lock["name"] == "shop"
     assert Path(lock["lock"]).read_text().startswith("prefect==")
@@ -95,17 +95,17 @@ def test_what_is_not_as_it_was_packed_is_refused_in_one_line(
     change: Callable[[Path], None], options: dict, words: str, take: Take, packed: Path
 ) -> None:
     change(packed)
-    code, said = take(**options)
+    code, output = take(**options)
     assert code == 1
-    assert words in said
-    assert said.count("\n") == 1
+    assert words in output
+    assert output.count("\n") == 1
 
 
 def test_pools_that_only_the_inventory_has_are_added_when_they_are_known() -> None:
-    state = State("r1", "shop/lab", [], {"secret": []})
-    added = Inventory(["second", "default"]).added_to(state)
+    manifest = Manifest("r1", "shop/lab", [], {"secret": []})
+    added = Inventory(["second", "default"]).complete(manifest)
     assert [(resource.kind, resource.name, resource.fields) for resource in added.resources] == [
         ("work pool", "default", {"type": "process"}),
         ("work pool", "second", {"type": "process"}),
     ]
-    assert Inventory(["second"]).added_to(State("r1", "shop/lab", [])).resources == [], "of another target's server"
+    assert Inventory(["second"]).complete(Manifest("r1", "shop/lab", [])).resources == [], "of another target's server"

@@ -8,11 +8,11 @@ import pytest
 
 import deploy
 from deployer.check import check
-from deployer.desired import Release, desired
-from deployer.errors import DeployError
-from deployer.inventory import Inventory
-from deployer.kinds.deployments import Deployments
-from deployer.kinds.kind import Held
+from deployer.desired import Release, desired_manifest
+from deployer.files.inventory import Inventory
+from deployer.model.errors import DeployError
+from deployer.server.kinds.deployments import Deployments
+from deployer.server.kinds.kind import ServerResource
 
 pytestmark = pytest.mark.usefixtures("imported")
 
@@ -51,37 +51,43 @@ def test_a_target_changes_what_it_names(checked) -> None:
         "{mode: development, name_prefix: dev-, schedules: paused, tags: [dev, shop], work_pool: default,"
         " parameters: {hello: {times: 3}}}"
     )
-    found = checked(target)
-    assert found.problems == []
-    state = desired(found, RELEASE, ["default"])
-    assert state.owner == "shop/one"
-    assert [each.name for each in state.resources] == ["hello/dev-daily", "ciao/dev-hourly"], (
+    result = checked(target)
+    assert result.problems == []
+    manifest = desired_manifest(result, RELEASE, ["default"])
+    assert manifest.owner == "shop/one"
+    assert [resource.name for resource in manifest.resources] == ["hello/dev-daily", "ciao/dev-hourly"], (
         "with a prefix, only these"
     )
-    daily, hourly = (each.fields for each in state.resources)
+    daily, hourly = (resource.fields for resource in manifest.resources)
     assert daily["tags"] == ["shop", "dev"]
     assert daily["parameters"] == {"who": "you", "times": 3}
     assert "parameters" in hourly
     assert hourly["parameters"] == {}
-    assert [each["active"] for each in daily["schedules"]] == [False]
+    assert [schedule["active"] for schedule in daily["schedules"]] == [False]
 
 
 def test_what_a_target_paused_runs_again_and_what_was_paused_by_hand_does_not(checked) -> None:
-    def compare(held: dict, target: str) -> tuple[dict, dict]:
-        wanted = next(each for each in desired(checked(target), RELEASE, []).resources if "daily" in each.name)
-        found = Deployments(None, "shop/one").compare(wanted, Held("id", held))
-        return found.fields, {each.field: (each.old, each.new) for each in found.differences}
+    def compare(fields: dict, target: str) -> tuple[dict, dict]:
+        desired = next(
+            resource
+            for resource in desired_manifest(checked(target), RELEASE, []).resources
+            if "daily" in resource.name
+        )
+        comparison = Deployments(None, "shop/one").compare(desired, ServerResource("id", fields))
+        return comparison.fields, {
+            difference.field: (difference.old, difference.new) for difference in comparison.differences
+        }
 
     empty = {"labels": {}, "schedules": []}
     paused, _ = compare(empty, "{mode: development, schedules: paused}")
     assert compare(paused, "{mode: development, schedules: paused}")[1] == {}
-    running, found = compare(paused, "{mode: development}")
-    assert found == {
+    running, differences = compare(paused, "{mode: development}")
+    assert differences == {
         "labels.platform.schedules-paused": (True, False),
         "schedules.night.active": (False, True),
     }
     assert compare(running, "{mode: development}")[1] == {}
-    by_hand = running | {"schedules": [each | {"active": False} for each in running["schedules"]]}
+    by_hand = running | {"schedules": [schedule | {"active": False} for schedule in running["schedules"]]}
     assert compare(by_hand, "{mode: development}")[1] == {}
     # what was registered before there was this label
     before = {key: value for key, value in by_hand["labels"].items() if "paused" not in key}
@@ -91,9 +97,13 @@ def test_what_a_target_paused_runs_again_and_what_was_paused_by_hand_does_not(ch
 def test_a_targets_pool_takes_the_place_of_the_projects_own(checked, flows: Path) -> None:
     (flows / "resources.yml").write_text("work_pools: [{name: default}, {name: heavy}]\n")
     for inventory in (None, Inventory(["heavy"])):
-        found = checked("{mode: development, work_pool: heavy}", inventory)
-        assert found.problems == []
-        pools = {each.fields["work_pool_name"] for each in desired(found, RELEASE, []).resources if "/" in each.name}
+        result = checked("{mode: development, work_pool: heavy}", inventory)
+        assert result.problems == []
+        pools = {
+            resource.fields["work_pool_name"]
+            for resource in desired_manifest(result, RELEASE, []).resources
+            if "/" in resource.name
+        }
         assert pools == {"heavy"}
     [line] = checked("{mode: development, work_pool: heavy}", Inventory(["default"])).problems
     assert line.field == "targets.one.work_pool"
@@ -108,19 +118,19 @@ def test_a_targets_parameters_are_given_to_schedules_too(checked) -> None:
 
 
 def test_deployments_with_some_tags_stay_out(checked) -> None:
-    state = desired(checked("{mode: production, without_tags: [test]}"), RELEASE, [])
-    assert [each.name for each in state.resources] == ["default", "hello/daily"]
+    manifest = desired_manifest(checked("{mode: production, without_tags: [test]}"), RELEASE, [])
+    assert [resource.name for resource in manifest.resources] == ["default", "hello/daily"]
 
 
 def test_production_refuses_tests_and_silent_pauses(checked) -> None:
-    said = [str(each) for each in checked("{mode: production}").problems]
-    assert [each.split(": ")[:2] for each in said] == [
+    problems = [str(problem) for problem in checked("{mode: production}").problems]
+    assert [problem.split(": ")[:2] for problem in problems] == [
         ["flows/shop/prefect.yaml:11", "deployments[1].tags"],
         ["flows/shop/prefect.yaml:12", "deployments[1].paused"],
         ["flows/shop/prefect.yaml:14", "deployments[1].schedules[0].active"],
     ]
-    assert "'test' does not belong into production" in said[0]
-    assert "list 'ciao/hourly' under `paused` of one in targets.yml" in said[1]
+    assert "'test' does not belong into production" in problems[0]
+    assert "list 'ciao/hourly' under `paused` of one in targets.yml" in problems[1]
     [line] = checked("{mode: production, paused: [ciao/hourly]}").problems
     assert line.field == "deployments[1].tags"
     assert checked("{mode: development}").problems == []
@@ -152,12 +162,12 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("target", "said"), BAD.values(), ids=BAD)
-def test_a_wrong_target_is_refused_where_it_is_wrong(checked, target: str, said: str) -> None:
-    problems = [str(each) for each in checked(target).problems if each.file == "flows/targets.yml"]
+@pytest.mark.parametrize(("target", "reason"), BAD.values(), ids=BAD)
+def test_a_wrong_target_is_refused_where_it_is_wrong(checked, target: str, reason: str) -> None:
+    problems = [str(problem) for problem in checked(target).problems if problem.file == "flows/targets.yml"]
     assert len(problems) == 1, problems
     # what is missing is told where the target begins
-    assert f"flows/targets.yml:{3 if 'required' in said else 4}: {said}" in problems[0]
+    assert f"flows/targets.yml:{3 if 'required' in reason else 4}: {reason}" in problems[0]
 
 
 def test_the_pool_of_a_target_is_one_that_workers_serve(checked) -> None:

@@ -12,10 +12,10 @@ from cookiecutter.exceptions import UndefinedVariableInTemplate
 from shared import made_once
 
 import deploy
-from deployer import environment
-from deployer.declaration import declarations
-from deployer.document import Document
-from deployer.project import find
+from deployer.files.document import Document
+from deployer.files.prefect_yaml import read_declarations
+from deployer.flows import environments
+from deployer.flows.project import find_project
 from templates import new_project
 
 ROOT = Path(__file__).parents[2]
@@ -60,13 +60,13 @@ def make(flows: Path, home: Path) -> None:
 def test_they_are_fit_to_be_registered(made: Path, capsys) -> None:
     # in the environment that their tests need too, so that one is built for all of them
     command = ["check", "--flows", str(made), "--target", "production"]
-    code = deploy.main(command, lambda project: environment.python(project, dev=True))
+    code = deploy.main(command, lambda project: environments.environment_python(project, dev=True))
     assert code == 0, capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["null", "on", "y"])
 def test_their_own_tests_pass(made: Path, name: str) -> None:
-    python = environment.python(find(made, name), dev=True)
+    python = environments.environment_python(find_project(made, name), dev=True)
     done = run(python, "-m", "pytest", "tests", cwd=made / name)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -89,7 +89,7 @@ def test_a_flow_is_called_as_its_project_and_waits_to_be_switched_on(made: Path,
     switched_on = tmp_path / "prefect.yaml"
     switched_on.write_text(re.sub(r"(?m)^    # (schedules:|  .*)$", r"    \1", file.read_text()))
     document = Document(switched_on, "prefect.yaml")
-    [one] = declarations(document, made / name)
+    [one] = read_declarations(document, made / name)
     assert document.problems == []
     assert len(one.schedules) == 1
 

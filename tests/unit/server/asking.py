@@ -21,5 +21,7 @@ def ask(method: str, *arguments, **options):
 
 def registered() -> list[str]:
     """Names of all deployments."""
-    flows = {each.id: each.name for each in ask("read_flows")}
-    return [f"{flows[each.flow_id]}/{each.name}" for each in ask("read_deployments")]
+    # Deployments first: a flow is created before its deployments, by other tests on the same server too
+    deployments = ask("read_deployments")
+    flows = {flow.id: flow.name for flow in ask("read_flows")}
+    return [f"{flows[deployment.flow_id]}/{deployment.name}" for deployment in deployments]

@@ -43,9 +43,9 @@ def shop(settings, write_project, flows: Path, right_flows, request, monkeypatch
     """A project whose flows, pool, mark and turn have names of this test's own, for the server is shared."""
     name = f"{request.node.originalname.replace('_', '-')}-{crc32(request.node.name.encode()):x}"
     hello, goodbye = (right_flows[f"flow.py:{function}"] for function in ("hello", "goodbye"))
-    own = {"flow.py:hello": replace(hello, name=name), "flow.py:goodbye": replace(goodbye, name=f"{name}-goodbye")}
-    monkeypatch.setattr("deployer.check.inspect", lambda python, projects: dict.fromkeys(projects, own))
-    monkeypatch.setattr("deployer.apply.LOCK", f"{name}-turn")
+    answers = {"flow.py:hello": replace(hello, name=name), "flow.py:goodbye": replace(goodbye, name=f"{name}-goodbye")}
+    monkeypatch.setattr("deployer.check.projects.inspect", lambda python, projects: dict.fromkeys(projects, answers))
+    monkeypatch.setattr("deployer.server.deploy_lock.LIMIT", f"{name}-turn")
     write_project(prefect_yaml=TEXT % {"pool": name})
     (flows / "resources.yml").write_text(f"work_pools: [{{name: {name}}}]\n")
     (flows / "targets.yml").write_text(f"name: {name}\ntargets: {{lab: {{mode: development}}}}\n")
@@ -59,8 +59,8 @@ def run(flows: Path, python_of, capsys):
     def call(command: str, *options: str) -> tuple[int, list[str], list[str]]:
         capsys.readouterr()
         code = deploy.main([command, "--flows", str(flows), "--target", "lab", *options], python_of)
-        said = capsys.readouterr()
-        return code, said.out.splitlines(), said.err.splitlines()
+        captured = capsys.readouterr()
+        return code, captured.out.splitlines(), captured.err.splitlines()
 
     return call
 
@@ -82,15 +82,18 @@ def plan(run):
 
     def call(release: str = "r1", *options: str) -> dict[str, tuple[str, dict[str, tuple]]]:
         code, [line], errors = run("plan", "--json", "--release", release, *options)
-        told = json.loads(line)
-        pending = [each for each in told["changes"] if each["action"] != "keep"]
+        answer = json.loads(line)
+        pending = [change for change in answer["changes"] if change["action"] != "keep"]
         assert (code, errors) == (2 if pending else 0, [])
         return {
-            f"{each['kind']} {each['name']}": (
-                each["action"],
-                {one["field"]: (one.get("old"), one.get("new")) for one in each["differences"]},
+            f"{change['kind']} {change['name']}": (
+                change["action"],
+                {
+                    difference["field"]: (difference.get("old"), difference.get("new"))
+                    for difference in change["differences"]
+                },
             )
-            for each in told["changes"]
+            for change in answer["changes"]
         }
 
     return call

@@ -31,7 +31,7 @@ def prefect_server(server_with_services: Server) -> Server:
 
 
 @pytest.fixture
-def told() -> Iterator[ThreadingHTTPServer]:
+def receiver() -> Iterator[ThreadingHTTPServer]:
     """Who is told."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Webhook) as server:
         server.got = []
@@ -41,7 +41,7 @@ def told() -> Iterator[ThreadingHTTPServer]:
 
 
 @pytest.fixture
-def deployed(told: ThreadingHTTPServer, run, shop: str, flows: Path) -> None:
+def deployed(receiver: ThreadingHTTPServer, run, shop: str, flows: Path) -> None:
     """The automations, as they stand but for what they wait for."""
     text = json.dumps(AUTOMATIONS).replace(BLOCK, BLOCK.replace("ops", f"{shop}-ops"))
     automations = json.loads(text)
@@ -50,7 +50,7 @@ def deployed(told: ThreadingHTTPServer, run, shop: str, flows: Path) -> None:
             automation["trigger"]["within"] = SOON
     resources = {"work_pools": [{"name": shop}], "notifications": [f"{shop}-ops"], "automations": automations}
     (flows / "resources.yml").write_text(yaml.safe_dump(resources))
-    known = {"work_pools": [shop], "notifications": {f"{shop}-ops": f"json://127.0.0.1:{told.server_address[1]}"}}
+    known = {"work_pools": [shop], "notifications": {f"{shop}-ops": f"json://127.0.0.1:{receiver.server_address[1]}"}}
     inventory = flows.parent / "inventory.json"
     inventory.write_text(json.dumps({"msg": {"platform_inventory": known}}))
     assert run("apply", "--release", "r1", "--inventory", str(inventory))[0] == 0
@@ -83,13 +83,13 @@ def start(client: SyncPrefectClient, deployed: None, shop: str) -> Callable[...,
 def heard(client: SyncPrefectClient, event: str, resource: dict[str, str], seconds_ago: float) -> None:
     """The server hears now of what was then."""
     occurred = datetime.now(UTC) - timedelta(seconds=seconds_ago)
-    said = {"id": str(uuid4()), "occurred": occurred.isoformat(), "event": event, "resource": resource}
-    client.request("POST", "/events", json=[said])
+    body = {"id": str(uuid4()), "occurred": occurred.isoformat(), "event": event, "resource": resource}
+    client.request("POST", "/events", json=[body])
 
 
-def messages(told: ThreadingHTTPServer) -> list[tuple[str, str]]:
+def messages(receiver: ThreadingHTTPServer) -> list[tuple[str, str]]:
     """Titles and bodies."""
-    return [(message["title"], message["message"]) for _, message in told.got]
+    return [(message["title"], message["message"]) for _, message in receiver.got]
 
 
 def pattern(template: str) -> str:
@@ -98,10 +98,10 @@ def pattern(template: str) -> str:
     return r"(?!None\b)(\S.*?)".join(map(re.escape, parts))
 
 
-def test_all_that_is_sent_is_whole(client: SyncPrefectClient, start, told: ThreadingHTTPServer) -> None:
+def test_all_that_is_sent_is_whole(client: SyncPrefectClient, start, receiver: ThreadingHTTPServer) -> None:
     def knows_the_automations() -> bool:
         start(Failed())
-        return bool(told.got)
+        return bool(receiver.got)
 
     until(knows_the_automations, within=60, what="the server has read the automations")
     named = {
@@ -124,11 +124,13 @@ def test_all_that_is_sent_is_whole(client: SyncPrefectClient, start, told: Threa
 
     def of(name: str) -> set[str]:
         """What was told of a run, without its name."""
-        return {title.partition(f"{runs[name].name} ")[2] for title, _ in messages(told) if runs[name].name in title}
+        return {
+            title.partition(f"{runs[name].name} ")[2] for title, _ in messages(receiver) if runs[name].name in title
+        }
 
     def all_is_told() -> bool:
         heard(client, "tick", {"prefect.resource.id": "tick"}, seconds_ago=0)  # the server's clock is the last event
-        titles = [title for title, _ in messages(told)]
+        titles = [title for title, _ in messages(receiver)]
         return "is Crashed" in of("taken") & of("silent") and "The worker here is silent" in titles
 
     until(all_is_told, within=120, what="what is to be told is told")
@@ -146,8 +148,8 @@ def test_all_that_is_sent_is_whole(client: SyncPrefectClient, start, told: Threa
     }
     for action in (action for automation in AUTOMATIONS for action in automation["actions"] if "subject" in action):
         whole = re.compile(pattern(action["subject"]) + "\n" + pattern(action["body"]), re.DOTALL)
-        assert any(whole.fullmatch(f"{title}\n{body.strip()}") for title, body in messages(told)), action["subject"]
-    for title, body in messages(told):
+        assert any(whole.fullmatch(f"{title}\n{body.strip()}") for title, body in messages(receiver)), action["subject"]
+    for title, body in messages(receiver):
         assert "None" not in title + body
         run_told = next((run for run in runs.values() if run.name in title), None)
         assert run_told is None or f"{UI}/runs/flow-run/{run_told.id}" in body

@@ -15,11 +15,11 @@ from prefect.exceptions import PrefectHTTPStatusError
 def secrets(settings, shop: str, flows: Path, run, tmp_path: Path):
     """Applies with these secrets in the inventory; gives the exit code and all that was said."""
 
-    def call(given: object) -> tuple[int, list[str], list[str]]:
+    def call(values: object) -> tuple[int, list[str], list[str]]:
         text = (
-            given
-            if isinstance(given, str)
-            else json.dumps({"msg": {"platform_inventory": {"work_pools": [shop], "secrets": given}}})
+            values
+            if isinstance(values, str)
+            else json.dumps({"msg": {"platform_inventory": {"work_pools": [shop], "secrets": values}}})
         )
         (tmp_path / "secrets.json").write_text(text)
         return run("apply", "--release", "r1", "--inventory", str(tmp_path / "secrets.json"))
@@ -28,20 +28,20 @@ def secrets(settings, shop: str, flows: Path, run, tmp_path: Path):
 
 
 def test_secrets_are_written_when_they_differ_and_never_shown(secrets, capsys) -> None:
-    given = {"key": "12345", "database": {"user": "me", "password": "swordfish"}, "text": "xyzzy"}
-    code, lines, errors = secrets(given)
+    values = {"key": "12345", "database": {"user": "me", "password": "swordfish"}, "text": "xyzzy"}
+    code, lines, errors = secrets(values)
     assert (code, errors) == (0, [])
     assert {"created   secret key", "created   secret database", "created   secret text"} < set(lines)
 
-    def held(name: str):
+    def stored(name: str):
         return ask("read_block_document_by_name", name, "secret", include_secrets=True).data["value"]
 
-    assert {name: held(name) for name in given} == given
-    given["database"]["password"] = "trout"
-    code, lines, errors = secrets(given)
+    assert {name: stored(name) for name in values} == values
+    values["database"]["password"] = "trout"
+    code, lines, errors = secrets(values)
     assert "changed   secret database" in lines
     assert "created   secret key" not in lines
-    assert held("database") == {"user": "me", "password": "trout"}
+    assert stored("database") == {"user": "me", "password": "trout"}
     assert "trout" not in str(lines)
 
 
@@ -56,7 +56,7 @@ def test_a_target_that_shares_a_server_leaves_its_blocks_alone(secrets, flows: P
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("values", "reason"),
     [
         ('{"a": "swordfish"', "it is not JSON"),
         ('["swordfish"]', "it is not JSON with a platform_inventory"),
@@ -72,10 +72,10 @@ def test_a_target_that_shares_a_server_leaves_its_blocks_alone(secrets, flows: P
     ],
     ids=str,
 )
-def test_secrets_that_are_none_are_refused_unseen(secrets, given: object, said: str) -> None:
-    code, lines, errors = secrets(given)
+def test_secrets_that_are_none_are_refused_unseen(secrets, values: object, reason: str) -> None:
+    code, lines, errors = secrets(values)
     assert (code, lines, len(errors)) == (1, [], 1)
-    assert said in errors[0]
+    assert reason in errors[0]
     assert "swordfish" not in errors[0]
 
 
@@ -97,27 +97,27 @@ def test_secrets_that_are_none_are_refused_unseen(secrets, given: object, said: 
 @pytest.mark.parametrize("command", ["plan", "apply"])
 def test_an_address_that_is_none_is_refused_unseen(run, shop: str, flows: Path, address: str, command: str) -> None:
     file = flows.parent / "inventory.json"
-    given = {"work_pools": [shop], "notifications": {"fine": "json://localhost/", "broken": address}}
-    file.write_text(json.dumps({"msg": {"platform_inventory": given}}))
-    with log_of("apprise") as said:
+    facts = {"work_pools": [shop], "notifications": {"fine": "json://localhost/", "broken": address}}
+    file.write_text(json.dumps({"msg": {"platform_inventory": facts}}))
+    with log_of("apprise") as logged:
         code, lines, errors = run(command, "--release", "r1", "--inventory", str(file))
     assert (code, lines) == (1, [])
     assert errors == [
-        "the notification 'broken' is no address that Apprise can write to, see https://appriseit.com/services/: "
+        "Apprise cannot send to the address of the notification 'broken', see https://appriseit.com/services/: "
         "correct it in prefect_notifications of the inventory"
     ]
-    assert said == []
+    assert logged == []
     assert f"{shop}/daily" not in registered()
 
 
 def test_what_apprise_says_of_a_good_address_is_not_heard(run, shop: str, flows: Path) -> None:
     file = flows.parent / "inventory.json"
     address = "json://localhost/?overflow=swordfish"
-    given = {"work_pools": [shop], "notifications": {f"{shop}-ops": address}}
-    file.write_text(json.dumps({"msg": {"platform_inventory": given}}))
-    with log_of("apprise") as said:
+    facts = {"work_pools": [shop], "notifications": {f"{shop}-ops": address}}
+    file.write_text(json.dumps({"msg": {"platform_inventory": facts}}))
+    with log_of("apprise") as logged:
         code, lines, errors = run("apply", "--release", "r1", "--inventory", str(file))
-    assert (code, errors, said) == (0, [], [])
+    assert (code, errors, logged) == (0, [], [])
     assert "swordfish" not in str(lines)
     assert f"created   notification {shop}-ops" in lines
 

@@ -76,10 +76,10 @@ def test_a_release_keeps_schedules_their_phase_and_a_pause_made_by_hand(apply, p
     after = ask("read_deployment_by_name", f"{shop}/daily")
     assert (after.id, after.version, after.labels["platform.release"]) == (before.id, "r2", "r2")
     assert "/releases/r2/shop" in str(after.pull_steps)
-    assert [each.active for each in after.schedules] == [False] * 4
+    assert [schedule.active for schedule in after.schedules] == [False] * 4
 
     def phases(deployment) -> list[str]:
-        return sorted(each.schedule.model_dump_json() for each in deployment.schedules)
+        return sorted(schedule.schedule.model_dump_json() for schedule in deployment.schedules)
 
     assert phases(after) == phases(before)
 
@@ -106,8 +106,8 @@ def test_what_the_file_says_of_a_schedule_wins(apply, plan, shop, flows: Path) -
     assert plan() == {f"deployment {shop}/daily": ("update", changed)}
     assert apply()[1] == [f"changed   deployment {shop}/daily"]
     schedules = ask("read_deployment_by_name", f"{shop}/daily").schedules
-    assert [each.schedule.cron for each in schedules if each.slug] == ["0 3 * * *"]
-    assert all(each.active for each in schedules)
+    assert [schedule.schedule.cron for schedule in schedules if schedule.slug] == ["0 3 * * *"]
+    assert all(schedule.active for schedule in schedules)
     assert plan() == {}
 
 
@@ -165,7 +165,7 @@ def packed(run, tmp_path: Path, monkeypatch) -> Callable[[str], Path]:
         with tarfile.open(folder / "flows.tar", "w"):
             pass
         hash_ = hashlib.sha256((folder / "flows.tar").read_bytes()).hexdigest()
-        monkeypatch.setattr("deployer.archive.pack", lambda flows, folder: hash_)
+        monkeypatch.setattr("deploy.pack", lambda flows, folder: hash_)
         code, [line], errors = run("pack", "--release", release, str(folder))
         assert (code, line, errors) == (0, f"The release {release} for lab is packed into {folder}", [])
         return folder
@@ -199,5 +199,5 @@ def test_a_manifest_brings_back_what_was(apply, plan, packed, shop: str, flows: 
     after = ask("read_deployment_by_name", f"{shop}/daily")
     changing = {"updated", "schedules", "last_polled"}
     assert after.model_dump(exclude=changing) == before.model_dump(exclude=changing)
-    definitions = [[each.schedule for each in one.schedules] for one in (before, after)]
+    definitions = [[schedule.schedule for schedule in deployment.schedules] for deployment in (before, after)]
     assert definitions[0] == definitions[1]

@@ -58,13 +58,13 @@ def test_all_queues_are_found_however_many_the_server_lists_at_once(small_pages:
 
     expected = asyncio.run(make())
     (tmp_path / "play.yml").write_text(PLAY)
-    given = {
+    variables = {
         "open_queues_api": small_pages.url,
         "platform_api_environment": {"PREFECT_API_AUTH_STRING": small_pages.auth},
     }
     command = [Path(sys.executable).with_name("ansible-playbook"), "-i", "localhost,", "-c", "local"]
     played = subprocess.run(
-        [*command, "-e", json.dumps(given), tmp_path / "play.yml"],
+        [*command, "-e", json.dumps(variables), tmp_path / "play.yml"],
         env=os.environ | {"no_proxy": "*"},
         capture_output=True,
         text=True,
@@ -78,14 +78,14 @@ def test_queues_that_are_deployed_while_a_restore_holds_the_work_are_held(
     apply: Callable, shop: str, flows: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holds = f"{shop.replace('-', '_')}_holds"
-    monkeypatch.setattr("deployer.held.HELD", holds)
+    monkeypatch.setattr("deployer.server.restore_hold.HOLD_VARIABLE", holds)
     (flows / "resources.yml").write_text(f"work_pools: [{{name: {shop}}}]\n")
     assert apply()[0] == 0
     ask("create_variable", VariableCreate(name=holds, value=["of-before"]))
     (flows / "resources.yml").write_text(f"work_pools: [{{name: {shop}, work_queues: [{{name: urgent}}]}}]\n")
     assert apply()[0] == 0
-    queues = {each.name: each for each in ask("read_work_queues", work_pool_name=shop)}
-    assert {name: each.is_paused for name, each in queues.items()} == {"default": False, "urgent": True}
+    queues = {queue.name: queue for queue in ask("read_work_queues", work_pool_name=shop)}
+    assert {name: queue.is_paused for name, queue in queues.items()} == {"default": False, "urgent": True}
     assert ask("read_variable_by_name", holds).value == ["of-before", str(queues["urgent"].id)]
 
 
@@ -93,7 +93,7 @@ def test_a_pool_that_is_deployed_while_a_restore_holds_the_work_is_held(
     apply: Callable, shop: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holds = f"{shop.replace('-', '_')}_holds"
-    monkeypatch.setattr("deployer.held.HELD", holds)
+    monkeypatch.setattr("deployer.server.restore_hold.HOLD_VARIABLE", holds)
     ask("create_variable", VariableCreate(name=holds, value=[]))
     assert apply()[0] == 0
     [queue] = ask("read_work_queues", work_pool_name=shop)

@@ -59,7 +59,7 @@ def test_all_kinds_are_registered_once(apply, plan, shop: str, resources: str) -
     ]
     assert plan("r1", resources) == {}
     assert ask("read_work_pool", shop).concurrency_limit == 3
-    queues = {each.name: each for each in ask("read_work_queues", work_pool_name=shop)}
+    queues = {queue.name: queue for queue in ask("read_work_queues", work_pool_name=shop)}
     assert (queues["default"].concurrency_limit, queues["urgent"].priority) == (2, 1)
     assert ask("read_global_concurrency_limit_by_name", f"{shop}-database").limit == 4
     assert ask("read_concurrency_limit_by_tag", f"{shop}-heavy").concurrency_limit == 2
@@ -105,7 +105,7 @@ def test_an_automation_paused_by_hand_stays_paused(apply, plan, shop: str, resou
     file = flows / "resources.yml"
     file.write_text(file.read_text().replace("has failed", "died"))
     apply("r1", resources)
-    assert [each.enabled for each in ask("read_automations_by_name", f"{shop} failed")] == [False]
+    assert [automation.enabled for automation in ask("read_automations_by_name", f"{shop} failed")] == [False]
 
 
 def test_what_carries_a_mark_is_deleted_when_it_is_declared_no_more(
@@ -157,7 +157,7 @@ def test_an_automation_names_what_comes_with_it(apply, plan, shop: str, flows: P
     assert apply()[0] == 0
     [automation] = ask("read_automations_by_name", f"{shop} names")
     daily, pool = ask("read_deployment_by_name", f"{shop}/daily"), ask("read_work_pool", shop)
-    [queue] = [each for each in ask("read_work_queues", work_pool_name=shop) if each.name == "urgent"]
+    [queue] = [queue for queue in ask("read_work_queues", work_pool_name=shop) if queue.name == "urgent"]
     trigger, actions = automation.trigger, automation.actions
     assert trigger.match.root == {"prefect.resource.id": f"prefect.deployment.{daily.id}"}
     assert trigger.match_related.root == {"prefect.resource.id": [f"prefect.work-pool.{pool.id}"]}
@@ -166,29 +166,37 @@ def test_an_automation_names_what_comes_with_it(apply, plan, shop: str, flows: P
 
 
 @pytest.mark.parametrize(
-    ("named", "other", "said"),
+    ("named", "other", "reason"),
     [
         (
             'prefect.work_pools.%(pool)s }}"}\n',
             'prefect.work_pools.none }}"}\n',
-            "prefect.work_pools.none }}, and the ",
+            "prefect.work_pools.none }}, which the ",
         ),
-        ("%(pool)s/urgent }}", "%(pool)s/none }}", "work_queues.%(pool)s/none }}, and the server has none"),
-        ("{{prefect.work_pools.%(pool)s}}", "{{ prefect.work_pools.none }}", "prefect.work_pools.none }}, and the "),
-        ("{{prefect.work_pools.%(pool)s}}", "{{ flow_run.id }}", "{{ flow_run.id }} names nothing on another server"),
-        ("{{prefect.work_pools.%(pool)s}}", ID, f"prefect.work-pool.{ID} names nothing on another server"),
-        ("{{ prefect.work_queues.%(pool)s/urgent }}", ID, f"work_queue_id: {ID} is an id, or cannot be meant here"),
+        ("%(pool)s/urgent }}", "%(pool)s/none }}", "work_queues.%(pool)s/none }}, which the server does"),
+        ("{{prefect.work_pools.%(pool)s}}", "{{ prefect.work_pools.none }}", "prefect.work_pools.none }}, which the "),
+        (
+            "{{prefect.work_pools.%(pool)s}}",
+            "{{ flow_run.id }}",
+            "{{ flow_run.id }} cannot be resolved",
+        ),
+        ("{{prefect.work_pools.%(pool)s}}", ID, f"prefect.work-pool.{ID} cannot be resolved"),
+        (
+            "{{ prefect.work_queues.%(pool)s/urgent }}",
+            ID,
+            f"work_queue_id: {ID} is an id, or another kind",
+        ),
         ("pause-work-queue, work_queue_id", "pause-automation, automation_id", "automation cannot be named here"),
     ],
 )
 def test_what_an_automation_cannot_name_is_told_before_anything_is_registered(
-    apply, run, shop: str, flows: Path, named: str, other: str, said: str
+    apply, run, shop: str, flows: Path, named: str, other: str, reason: str
 ) -> None:
     names = {"pool": shop}
     assert named in NAMING
     (flows / "resources.yml").write_text(NAMING.replace(named, other) % names)
     code, lines, [error] = apply()
     assert (code, lines) == (1, [])
-    assert said % names in error
+    assert reason % names in error
     assert run("plan", "--release", "r1")[2] == [error]
     assert f"{shop}/daily" not in registered()

@@ -9,9 +9,9 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 from strategies import NAMES, SCHEDULES, VALUES
 
-from deployer.apply import apply
-from deployer.plan import make
-from deployer.state import Resource, State
+from deployer.model.manifest import Manifest, Resource
+from deployer.server.apply import apply
+from deployer.server.plan import make_plan
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
 TAGS = st.lists(st.sampled_from(["a", "b", "c"]), unique=True)
@@ -55,7 +55,9 @@ LIMITS = st.builds(
     st.integers(0, 5),
     st.booleans(),
 )
-STATES = st.lists(DEPLOYMENTS | VARIABLES | LIMITS, max_size=5, unique_by=lambda each: (each.kind, each.name))
+STATES = st.lists(
+    DEPLOYMENTS | VARIABLES | LIMITS, max_size=5, unique_by=lambda resource: (resource.kind, resource.name)
+)
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +72,11 @@ def _on_the_server(prefect_server):
 @given(STATES)
 def test_after_a_plan_is_applied_the_next_one_is_empty(resources: list[Resource]) -> None:
     pool = Resource("work pool", "p-pool", {"type": "process", "description": None, "concurrency_limit": None})
-    state = State("r1", "p/lab", [pool, *resources])
+    state = Manifest("r1", "p/lab", [pool, *resources])
 
     async def twice() -> list:
         async with get_client() as client:
-            await apply(client, await make(client, state, prune=True), lambda change: None)
-            return (await make(client, state, prune=True)).pending
+            await apply(client, await make_plan(client, state, prune=True), lambda change: None)
+            return (await make_plan(client, state, prune=True)).pending
 
     assert asyncio.run(twice()) == []

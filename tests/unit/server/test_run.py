@@ -57,9 +57,9 @@ def test_a_run_that_completes_is_a_success(daily: str, end, capsys) -> None:
 def test_a_run_that_fails_says_why(daily: str, end, capsys) -> None:
     end(Failed(message="the warehouse is closed"))
     assert deploy.main(["run", daily]) == 1
-    told = capsys.readouterr().out.splitlines()
-    assert told[-1].endswith("is Failed: the warehouse is closed")
-    assert [line.split()[-1] for line in told if "line " in line] == [str(number) for number in range(10, 30)]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].endswith("is Failed: the warehouse is closed")
+    assert [line.split()[-1] for line in lines if "line " in line] == [str(number) for number in range(10, 30)]
 
 
 @pytest.mark.usefixtures("settings")

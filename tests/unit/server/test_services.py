@@ -19,7 +19,7 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary
 from prefect.states import Cancelling, Completed, Failed, Pending, Running
 from waiting import until
 
-from deployer.check import MOST_TAGS
+from deployer.check.sizes import MAX_TAGS
 from requirements.locks import pins
 
 ROOT = Path(__file__).parents[3]
@@ -55,7 +55,7 @@ def test_what_has_a_schedule_has_runs_ahead(client: SyncPrefectClient) -> None:
     assert all(run.auto_scheduled and run.expected_start_time > datetime.now(UTC) for run in runs)
 
 
-@pytest.mark.parametrize(("tags", "ends"), [(MOST_TAGS, "Completed"), (100, "Scheduled")])
+@pytest.mark.parametrize(("tags", "ends"), [(MAX_TAGS, "Completed"), (100, "Scheduled")])
 def test_a_run_bears_the_tags_that_the_check_accepts(client: SyncPrefectClient, tags: int, ends: str) -> None:
     pool = client.create_work_pool(WorkPoolCreate(name=f"tags-{tags}", type="process"))
     name = f"with-{tags}-tags"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import ssl
 import subprocess
@@ -24,19 +25,19 @@ from prefect.settings import (
     temporary_settings,
 )
 
-import deployer.apply
-import deployer.server
-from deployer.apply import LOST
-from deployer.kinds import Deployments
+import deployer.server.connection
+import deployer.server.deploy_lock
+from deployer.server.deploy_lock import LOST, LockStatus, deploy_lock, lock_status, release_lock
+from deployer.server.kinds import Deployments
 
 
 def test_a_server_that_goes_away_leaves_a_list_of_what_is_not_done(apply, plan, shop: str, monkeypatch) -> None:
     write = Deployments.write
 
-    async def refuse(self, name, fields, held):
+    async def refuse(self, name, fields, current):
         if name.endswith("/daily"):
             raise httpx.ConnectError("All connection attempts failed")
-        await write(self, name, fields, held)
+        await write(self, name, fields, current)
 
     with monkeypatch.context() as patched:
         patched.setattr(Deployments, "write", refuse)
@@ -91,14 +92,14 @@ def test_an_outage_midway_is_told_and_the_next_one_finishes(
 ) -> None:
     write, line = Deployments.write, Line(prefect_server.url)
 
-    async def cut_before_the_second(self, name, fields, held):
+    async def cut_before_the_second(self, name, fields, current):
         if name.endswith("/by-hand"):
-            await write(self, name, fields, held)
+            await write(self, name, fields, current)
             await asyncio.to_thread(line.cut)
         else:
             while line.fileno() != -1:
                 await asyncio.sleep(0.01)
-            await write(self, name, fields, held)
+            await write(self, name, fields, current)
 
     cut_off = temporary_settings({PREFECT_API_URL: line.url, PREFECT_CLIENT_MAX_RETRIES: 0})
     with monkeypatch.context() as patched, cut_off:
@@ -112,7 +113,7 @@ def test_an_outage_midway_is_told_and_the_next_one_finishes(
         "2 of 3 changes were made, run it again for the rest:",
         f"  not done: create deployment {shop}/daily",
     ]
-    ask("delete_global_concurrency_limit_by_name", deployer.apply.LOCK)  # as if a minute had gone by
+    ask("delete_global_concurrency_limit_by_name", deployer.server.deploy_lock.LIMIT)  # as if a minute had gone by
     assert apply()[:2] == (0, [f"created   deployment {shop}/daily"])
     assert plan() == {}
 
@@ -120,7 +121,7 @@ def test_an_outage_midway_is_told_and_the_next_one_finishes(
 def test_a_lost_turn_ends_it_and_leaves_a_list_of_what_is_not_done(run, apply, plan, shop: str, monkeypatch) -> None:
     under_way = Event()
 
-    async def hang(self, name, fields, held):
+    async def hang(self, name, fields, current):
         under_way.set()
         await asyncio.Event().wait()
 
@@ -139,28 +140,46 @@ def test_a_lost_turn_ends_it_and_leaves_a_list_of_what_is_not_done(run, apply, p
         f"  not done: create deployment {shop}-goodbye/by-hand",
         f"  not done: create deployment {shop}/daily",
     ]
-    ask("delete_global_concurrency_limit_by_name", deployer.apply.LOCK)
+    ask("delete_global_concurrency_limit_by_name", deployer.server.deploy_lock.LIMIT)
     assert apply()[0] == 0
     assert plan() == {}
 
 
 def test_two_at_the_same_time_take_turns(run, apply, shop: str, monkeypatch) -> None:
     apply()
-    held = ask(
+    lease = ask(
         "increment_concurrency_slots_with_lease",
-        names=[deployer.apply.LOCK],
+        names=[deployer.server.deploy_lock.LIMIT],
         slots=1,
         mode="concurrency",
         lease_duration=60,
     )
     with monkeypatch.context() as patched:
-        patched.setattr("deployer.apply.WAIT", 0.1)
+        patched.setattr("deployer.server.deploy_lock.WAIT", 0.1)
         code, lines, errors = apply("r2")
     assert (code, lines) == (1, [])
-    assert "somebody else is deploying to this server" in errors[0]
+    assert "deploy lock is held for more than 0.1 s by another deployment: wait, then run it again" in errors[0]
     assert ask("read_deployment_by_name", f"{shop}/daily").version == "r1"
-    ask("release_concurrency_slots_with_lease", lease_id=held.json()["lease_id"])
+    ask("release_concurrency_slots_with_lease", lease_id=lease.json()["lease_id"])
     assert apply("r2")[0] == 0
+
+
+def test_the_lock_names_its_holder_and_is_released(shop: str) -> None:
+    async def statuses() -> list[LockStatus]:
+        async with deployer.server.connection.connect() as client:
+            free = await lock_status(client)
+            async with deploy_lock(client):
+                held = await lock_status(client)
+                await release_lock(client)
+                released = await lock_status(client)
+            return [free, held, released, await lock_status(client)]
+
+    free, held, *after = asyncio.run(statuses())
+    assert not free.is_held
+    assert held.is_held
+    assert held.holder
+    assert held.holder.process == os.getpid()
+    assert not any(status.is_held for status in after)
 
 
 def test_a_wrong_password_is_one_line(apply, shop, settings) -> None:
@@ -173,14 +192,14 @@ def test_a_wrong_password_is_one_line(apply, shop, settings) -> None:
 
 
 def test_a_server_that_is_none_is_one_line(apply, shop, settings, prefect_server) -> None:
-    for url, said in (
+    for url, reason in (
         ("http://127.0.0.1:9/api", "cannot be reached"),
         (prefect_server.url.removesuffix("/api"), "PREFECT_API_URL ends in /api"),
     ):
         with temporary_settings({PREFECT_API_URL: url}):
             code, summary, errors = apply()
         assert (code, summary, len(errors)) == (1, [], 1)
-        assert said in errors[0]
+        assert reason in errors[0]
     with temporary_settings(restore_defaults=[PREFECT_API_URL]):
         assert apply()[2] == [
             "PREFECT_API_URL is not set: set it to the server's API, such as https://prefect.example.org/api"
@@ -257,7 +276,7 @@ def test_a_command_says_once_that_it_waits_for_a_server_that_is_held_back(away, 
     url = away(True, False, False, True)
 
     async def command() -> str:
-        async with deployer.server.connect() as client:
+        async with deployer.server.connection.connect() as client:
             return await client.api_version()
 
     with temporary_settings({PREFECT_API_URL: url}):

@@ -1,0 +1,1 @@
+"""The files that people write, with the file, line and field of each problem."""

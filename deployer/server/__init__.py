@@ -1,0 +1,1 @@
+"""What a Prefect server holds, and how it comes to hold a manifest."""
