@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 import psycopg
 
 from files import Layout, write_files
+from records import Chunk
 from sources import Login, Source, open_source
-from stage import Chunk, Table
+from stage import Table
 from storage import Folder
 from targets import open_target
 
@@ -53,7 +54,7 @@ def before_load(address: str, dump: str, table: str) -> None:
         shutil.rmtree(dump, ignore_errors=True)
         now, query = datetime.now(UTC), "SELECT * FROM events"
         chunk = Chunk(query, None, LAYOUT, address)
-        version, columns = place.begin("overwrite", now), source.columns(query)
+        version, columns = place.choose_version("overwrite", now), source.columns(query)
         with closing(source.batches(query, BATCH)) as batches:
             record = place.extract(version, chunk, columns, batches, lambda *_: None)
         place.publish("overwrite", version, query, LAYOUT.schema(columns), [chunk], [record])

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from publishing import FEB, JAN, MAR, SCHEMA, Published, rows
 
-from query import ParameterError
+from errors import ParameterError
 from targets import TargetError, TargetUnavailable, open_target
 
 

@@ -8,8 +8,8 @@ import pyarrow.parquet as parquet
 import pytest
 
 import files
+from errors import ParameterError
 from files import Layout, write_files
-from query import ParameterError
 from storage import Folder, StorageError
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
@@ -102,7 +102,7 @@ def test_a_partition_column_the_query_does_not_give():
 
 
 def test_too_many_folders_say_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "MOST_FOLDERS", 3)
+    monkeypatch.setattr(files, "MAX_FOLDERS", 3)
     with pytest.raises(ParameterError, match=r"partition_columns: more than 3 folders.*partition_date_format"):
         write(Folder(str(tmp_path)), [pa.record_batch({"id": range(4)})], Layout("parquet", ("id",)))
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -6,8 +6,8 @@ import pytest
 import yaml
 from prefect.exceptions import ParameterTypeError
 
+from errors import ParameterError
 from flow import db_dump, default_root, target_of
-from query import ParameterError
 
 SCHEMA = db_dump.parameters.model_dump()["properties"]
 

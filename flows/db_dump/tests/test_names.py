@@ -3,11 +3,12 @@
 import pyarrow as pa
 import pytest
 
+from errors import ParameterError
 from files import Layout
-from query import ParameterError
-from stage import Chunk, Table
+from records import Chunk
+from stage import Table
 from targets.names import check_names
-from targets.postgres import MOST_BYTES
+from targets.postgres import MAX_NAME_BYTES
 
 
 def draft(tmp_path, *columns, dataset_id="shop", table_id="orders"):
@@ -29,7 +30,7 @@ def draft(tmp_path, *columns, dataset_id="shop", table_id="orders"):
 def test_names_are_measured_in_bytes(tmp_path, parameter, names):
     column = names.pop("column", "id")
     with pytest.raises(ParameterError, match=rf"^{parameter}: .* is longer than 63"):
-        check_names(draft(tmp_path, column, **names), MOST_BYTES, lambda name: len(name.encode()))
+        check_names(draft(tmp_path, column, **names), MAX_NAME_BYTES, lambda name: len(name.encode()))
     check_names(draft(tmp_path, column, **names))
 
 

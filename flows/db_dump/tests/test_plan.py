@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 
 from files import File
-from stage import Manifest, Record
+from records import Manifest, Record
 from targets import TargetError
-from targets.plan import LEDGER_SCHEMA, Loaded, make_plan
+from targets.plan import LEDGER_SCHEMA, LedgerEntry, make_plan
 
 THEN = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -24,7 +24,7 @@ def manifest(mode, *records):
 
 
 def entry(record):
-    return Loaded("orders", record.id, record.digest, record.start, record.stop, record.rows, THEN)
+    return LedgerEntry("orders", record.id, record.digest, record.start, record.stop, record.rows, THEN)
 
 
 JAN, FEB = record("jan", "2024-01-01", "2024-02-01"), record("feb", "2024-02-01", "2024-03-01", rows=2)

@@ -4,8 +4,9 @@ from datetime import UTC, date, datetime
 import pyarrow as pa
 import pytest
 
+from errors import ParameterError
 from periods import Period
-from query import ParameterError, check_dates, chunk_query, clean, column_list, periods
+from query import check_dates, chunk_query, clean, column_list, periods
 from sources.login import Login
 from sources.mysql import MySQL
 from sources.oracle import Oracle
@@ -115,6 +116,6 @@ def test_pieces_go_by_a_column_of_dates(type_):
 )
 def test_pieces_by_what_is_no_date_are_refused(type_):
     with pytest.raises(
-        ParameterError, match=rf"^partition_columns: .* day is no date but {re.escape(str(type_))}; .*CAST"
+        ParameterError, match=rf"^partition_columns: .* day is of type {re.escape(str(type_))}; .*CAST"
     ):
         check_dates("day", pa.schema([("id", pa.date32()), ("day", type_)]))

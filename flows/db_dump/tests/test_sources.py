@@ -204,7 +204,7 @@ def test_sql_server_times_are_kept_to_the_microsecond():
 )
 def test_sql_server_errors_that_may_pass(state, passing):
     error = sqlstate_to_exception(state, "[Microsoft][ODBC Driver 18 for SQL Server]…")
-    assert (sql_server._refusal(error) is SourceUnavailable) == passing
+    assert (sql_server._error_type(error) is SourceUnavailable) == passing
 
 
 def test_a_sql_server_that_is_not_there():
@@ -320,7 +320,7 @@ def test_oracle_reads_the_columns_by_expressions_that_keep_their_names():
     ],
 )
 def test_oracle_errors_that_may_pass(message, code, passing):
-    assert oracle._passing(oracledb.DatabaseError(_Error(message, code=code))) == passing
+    assert oracle._is_transient(oracledb.DatabaseError(_Error(message, code=code))) == passing
 
 
 def test_an_oracle_that_is_not_there():

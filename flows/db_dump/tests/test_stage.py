@@ -14,10 +14,11 @@ import pyarrow.parquet as parquet
 import pytest
 
 import storage
+from errors import ParameterError
 from files import Layout
 from periods import Period, split
-from query import ParameterError
-from stage import Chunk, Table
+from records import Chunk
+from stage import Table
 from storage import Folder, StorageError
 
 LAYOUT = Layout("parquet", ("day",), "%Y-%m", add_timestamp_column=False)
@@ -43,14 +44,14 @@ class Dump:
 
     def run(self, mode, chunks, source, now=None, stop_after=None, schema=SCHEMA):
         now = now or datetime.now(UTC)
-        merged = self.table.columns(mode, chunks, schema)
-        version = self.table.begin(mode, now)
+        merged = self.table.merged_schema(mode, chunks, schema)
+        version = self.table.choose_version(mode, now)
         self.reads = []
         records = []
         for chunk in chunks:
             if stop_after is not None and len(records) == stop_after:
                 return None
-            whole = self.table.whole(version, [chunk], schema, now)
+            whole = self.table.reusable_records(version, [chunk], schema, now)
             if whole:
                 [record] = whole
             else:
@@ -150,7 +151,7 @@ def test_a_retry_after_a_partial_write_has_no_row_twice(dump, tmp_path):
         raise ConnectionError
 
     chunks = pieces(JAN, MAR)
-    version = dump.table.begin("overwrite", NOW)
+    version = dump.table.choose_version("overwrite", NOW)
     with pytest.raises(ConnectionError):
         dump.table.extract(version, chunks[0], SCHEMA, broken(), lambda *_: None)
     dump.run("overwrite", chunks, SOURCE)
@@ -159,9 +160,9 @@ def test_a_retry_after_a_partial_write_has_no_row_twice(dump, tmp_path):
 
 def test_publishing_needs_every_piece(dump):
     chunks = pieces(JAN, APR)
-    version = dump.table.begin("overwrite", NOW)
+    version = dump.table.choose_version("overwrite", NOW)
     record = dump.table.extract(version, chunks[0], SCHEMA, rows(1), lambda *_: None)
-    with pytest.raises(ValueError, match="not every chunk is whole"):
+    with pytest.raises(ValueError, match="not every chunk is complete"):
         dump.table.publish("overwrite", version, "SELECT *", SCHEMA, chunks, [record])
     assert dump.table.published() is None
 
@@ -235,7 +236,7 @@ def test_append_without_periods_adds_once_a_run(dump):
 def test_append_refuses_what_does_not_fit(dump, chunks, schema, message):
     dump.run("append", pieces(JAN, APR), SOURCE)
     with pytest.raises(ParameterError, match=message):
-        dump.table.columns("append", chunks, schema)
+        dump.table.merged_schema("append", chunks, schema)
 
 
 def test_append_takes_a_column_that_is_new_and_one_that_grew(dump):
@@ -305,7 +306,7 @@ def test_a_manifest_of_an_older_release_is_for_readers_and_overwrites_only(dump)
     path.write_text(json.dumps(older))
     assert dump.ids() == [1, 2]
     with pytest.raises(ParameterError, match=r"dump_mode: .* older release"):
-        dump.table.columns("append", pieces(JAN, FEB), SCHEMA)
+        dump.table.merged_schema("append", pieces(JAN, FEB), SCHEMA)
     dump.run("overwrite", pieces(JAN, FEB), SOURCE)
 
 
@@ -346,7 +347,7 @@ def killed():
         pass
     os.kill(os.getpid(), signal.SIGKILL)
 with dump.table.lock():
-    dump.table.extract(dump.table.begin("overwrite", NOW), chunks[1], SCHEMA, killed(), lambda *_: None)
+    dump.table.extract(dump.table.choose_version("overwrite", NOW), chunks[1], SCHEMA, killed(), lambda *_: None)
 """
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
     assert any(path.suffix == ".part" for path in Path(dump.root).rglob("*"))
@@ -363,7 +364,7 @@ def test_an_object_store_is_written_the_same_way():
     chunks = pieces(JAN, FEB)
     with table.lock():
         for ids in ([1], [2], [3, 4]):
-            version = table.begin("overwrite", datetime.now(UTC))
+            version = table.choose_version("overwrite", datetime.now(UTC))
             record = table.extract(version, chunks[0], SCHEMA, rows(*ids), lambda *_: None)
             table.publish("overwrite", version, "SELECT *", SCHEMA, chunks, [record])
     published = table.published()
@@ -381,7 +382,7 @@ def test_rows_are_replaced_by_none_only_where_that_is_allowed(dump):
         dump.run("overwrite", pieces(JAN, FEB), {JAN: []})
     assert dump.ids() == [1, 2]
     [chunk] = pieces(JAN, FEB)
-    version = dump.table.begin("overwrite", NOW)
+    version = dump.table.choose_version("overwrite", NOW)
     record = dump.table.extract(version, chunk, SCHEMA, rows(), lambda *_: None)
     dump.table.publish("overwrite", version, "SELECT *", SCHEMA, [chunk], [record], allow_empty=True)
     assert dump.ids() == []

@@ -81,7 +81,7 @@ def test_staged_only_leaves_the_published_table(dump):
 
 
 def test_a_source_that_breaks_off_is_tried_again(dump, monkeypatch):
-    monkeypatch.setattr("flow.exponential_backoff", lambda factor: 0)
+    monkeypatch.setattr("tasks.exponential_backoff", lambda factor: 0)
     extract, tries = Table.extract, []
 
     def flaky(self, *args):

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from flow import db_dump
-from schedules import main
+from make_schedules import main
 
 TABLES = """
 - customers
@@ -103,7 +103,7 @@ def test_the_block_fits_into_a_deployment(printed):
             "table 1: dump_mode: Input should be 'overwrite' or 'append'",
         ),
         ("- {dump_mode: append}", "table 1: needs a table_id, the name of the table"),
-        ("table_id: a", ".*tables.yml: holds no list of tables"),
+        ("table_id: a", ".*tables.yml: is not a list of tables"),
         ("- [a", ".*tables.yml: while parsing"),
         ("\n".join(f"- t{n}" for n in range(145)), "145 tables every 10 minutes take more than a day; give --every 9"),
     ],
