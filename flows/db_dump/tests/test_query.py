@@ -115,7 +115,5 @@ def test_pieces_go_by_a_column_of_dates(type_):
     "type_", [pa.int32(), pa.int64(), pa.string(), pa.decimal128(8, 0), pa.float64(), pa.time64("us"), pa.bool_()]
 )
 def test_pieces_by_what_is_no_date_are_refused(type_):
-    with pytest.raises(
-        ParameterError, match=rf"^partition_columns: .* day is of type {re.escape(str(type_))}; .*CAST"
-    ):
+    with pytest.raises(ParameterError, match=rf"^partition_columns: .* day is of type {re.escape(str(type_))}; .*CAST"):
         check_dates("day", pa.schema([("id", pa.date32()), ("day", type_)]))

@@ -60,5 +60,5 @@ def test_no_access(google, client):
 
 
 def test_a_key_that_is_none():
-    with pytest.raises(LoadError, match=r"^the secret is no key of a Google service account$"):
+    with pytest.raises(LoadError, match=r"^the secret is not a key of a Google service account$"):
         connect({"project_id": "project", "private_key": "topsecret"})

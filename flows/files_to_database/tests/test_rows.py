@@ -101,9 +101,9 @@ def test_a_broken_file_is_said_to_be_broken(csv, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("<html><body>please sign in</body></html>", "begins with <, as pages and messages do"),
-        ("\ufeff\n <!DOCTYPE html>,", "begins with <, as pages and messages do"),
-        ('{"error": "no such month", "code": 7}', "begins with {, as pages and messages do"),
+        ("<html><body>please sign in</body></html>", "begins with <, as web pages and messages do"),
+        ("\ufeff\n <!DOCTYPE html>,", "begins with <, as web pages and messages do"),
+        ('{"error": "no such month", "code": 7}', "begins with {, as web pages and messages do"),
         ("id;fare\n1;2,5\n", "has ';' where commas belong"),
         ("id\tfare\n1\t2\n", r"has '\\t' where commas belong"),
         ('id,note\n1,ok\n\n2,"never closed\n3,x\n4,y\n', "line 4: a quote in it does not end"),

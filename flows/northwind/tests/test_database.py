@@ -23,7 +23,7 @@ def test_an_address_is_whole_and_has_no_password(address):
 
 @pytest.mark.parametrize("port", ["0", "65536", "99999999", "²", "http"])
 def test_a_port_that_is_none(port):
-    with pytest.raises(StepError, match=rf"^host/db: {port} is no port; give the address one from 1 to"):
+    with pytest.raises(StepError, match=rf"^host/db: {port} is not a port; give the address a port from 1 to"):
         Database(f"postgresql://host:{port}/db", "loader", "pw")
 
 

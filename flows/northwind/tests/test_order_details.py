@@ -132,7 +132,9 @@ def test_a_url_without_a_server(day):
 
 @pytest.mark.parametrize("url", ["http://me:hunter2@127.0.0.1:99999/x", "http://me:hunter2@127.0.0.1:port/x"])
 def test_a_url_that_is_none(day, url):
-    with pytest.raises(StepError, match=r"^http://127\.0\.0\.1:\w+/x is no address; check order_details_csv") as caught:
+    with pytest.raises(
+        StepError, match=r"^http://127\.0\.0\.1:\w+/x is not an address; check order_details_csv"
+    ) as caught:
         extracted(url, day)
     assert type(caught.value) is StepError
 

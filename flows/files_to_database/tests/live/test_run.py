@@ -122,7 +122,11 @@ def test_a_month_that_is_not_published_fails_the_run_in_one_line(start):
     ("ending", "content", "message"),
     [
         ("parquet", b"<html>please sign in</html>", r"\S+yellow_2024-01\.parquet cannot be read: .+"),
-        ("csv", b"<html>please sign in</html>", r"\S+yellow_2024-01\.csv begins with <, as pages and messages do.+"),
+        (
+            "csv",
+            b"<html>please sign in</html>",
+            r"\S+yellow_2024-01\.csv begins with <, as web pages and messages do.+",
+        ),
     ],
 )
 def test_a_broken_download_is_not_kept(start, web, table, sql, tmp_path, ending, content, message):

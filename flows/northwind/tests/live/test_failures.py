@@ -197,7 +197,7 @@ def test_a_source_that_is_another_database(run, new_database, target, before):
 )
 def test_a_table_that_has_changed(run, shop, target, before, change, message):
     execute(shop, change)
-    with pytest.raises(StepError, match=rf"^load: .*{message} are not there or of other types.*drop it"):
+    with pytest.raises(StepError, match=rf"^load: .*{message} are missing or of other types.*drop it"):
         run.go()
     assert contents(target) == before
 

@@ -165,7 +165,7 @@ def test_types_of_the_source_alone_arrive_as_texts_with_a_word(run, shop, target
         "place": "point",
         "word": "character varying(7)",
     }
-    assert "mood of the table feelings arrives as text: mood is a type of that database alone" in caplog.text
+    assert "mood of the table feelings arrives as text: the type mood exists in that database only" in caplog.text
     assert "price of the table" not in caplog.text
 
 
@@ -176,7 +176,7 @@ def test_tables_that_cannot_be_made_are_left_out_with_a_word(run, shop, target, 
     assert arrived["orders"] == contents(shop)["orders"]
     assert "bare" not in arrived
     assert "the table bare is left out: it has no columns" in caplog.text
-    assert "the table northwind_loaded is left out: the target keeps one of that name" in caplog.text
+    assert "the table northwind_loaded is left out: the target has its own table of that name" in caplog.text
     assert loaded_day(target) == ["2026-11-19"]
 
 
