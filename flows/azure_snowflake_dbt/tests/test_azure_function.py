@@ -190,7 +190,9 @@ def test_a_key_that_was_copied_with_a_line_break(function, call, space):
 @pytest.mark.parametrize("character", ["\n", "é", "\0", "\x7f", "😀"])
 def test_a_key_that_no_header_can_carry(function, call, character):
     call.key = f"{KEY}{character}{KEY}"
-    with pytest.raises(FunctionError, match=r"^the secret azure-function-key holds what no key has.*: copy it again$"):
+    with pytest.raises(
+        FunctionError, match=r"^the secret azure-function-key contains characters that no key has.*: copy it again$"
+    ):
         call()
     assert function.requests == []
 
@@ -209,7 +211,7 @@ def test_a_key_that_no_header_can_carry(function, call, character):
 def test_an_address_that_is_none_is_not_tried(call, url):
     call.url = url
     with pytest.raises(
-        FunctionError, match=r"^the secret azure-function-url is no http:// or https:// address"
+        FunctionError, match=r"^the secret azure-function-url is not an http:// or https:// address"
     ) as failed:
         call()
     assert "s3cret" not in str(failed.value)

@@ -13,8 +13,8 @@ from fakesnow.instance import FakeSnow
 from snowflake.connector.errors import OperationalError, ProgrammingError
 from snowflake.connector.util_text import split_statements
 
-from azure_function import Manifest
 from copy_into import Load, LoadError
+from manifest import Manifest
 
 ROWS = [(1, "2.50", "None"), (2, "9999999999.99", 'say "hi",\nthen go'), (3, None, None)]
 LOGGER = logging.getLogger()
@@ -190,21 +190,21 @@ def test_an_export_is_loaded_once(warehouse, stage):
     first, other = manifest({"a.csv": 3}), manifest({"a.csv": 3}, export_id="e2")
     run(warehouse, first)
     done = {
-        of.export_id: Load(warehouse, of, LOGGER, target="RAW.ORDERS", stage="RAW.EXPORTS").done_before()
+        of.export_id: Load(warehouse, of, LOGGER, target="RAW.ORDERS", stage="RAW.EXPORTS").already_loaded()
         for of in (first, other)
     }
     assert done == {"e1": True, "e2": False}
     warehouse.cursor().execute("delete from raw.orders where id = 1")
-    assert not Load(warehouse, first, LOGGER, target="RAW.ORDERS", stage="RAW.EXPORTS").done_before()
+    assert not Load(warehouse, first, LOGGER, target="RAW.ORDERS", stage="RAW.EXPORTS").already_loaded()
 
 
 def test_an_empty_export_is_done_once_the_day_is_empty(warehouse, stage):
     write(stage, "e1", "a.csv")
     run(warehouse, manifest({"a.csv": 3}))
     empty = Load(warehouse, manifest({}, export_id="e2"), LOGGER, target="RAW.ORDERS", stage="RAW.EXPORTS")
-    assert not empty.done_before()
+    assert not empty.already_loaded()
     run(warehouse, manifest({}, export_id="e2"))
-    assert empty.done_before()
+    assert empty.already_loaded()
 
 
 def test_every_load_changes_the_state_of_the_table(warehouse, stage):

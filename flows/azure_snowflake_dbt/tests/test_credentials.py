@@ -58,7 +58,7 @@ def test_a_password_signs_in_with_a_warning(snowflake, caplog):
     ("arguments", "message"),
     [
         ({}, "neither private_key nor password"),
-        ({"private_key": "s3cret"}, "no PEM key"),
+        ({"private_key": "s3cret"}, "is not a PEM key"),
         ({"private_key": pem(BestAvailableEncryption(b"pass")), "passphrase": "wr0ng"}, "passphrase is wrong"),
     ],
 )
@@ -86,7 +86,7 @@ def test_missing_arguments_are_named(monkeypatch):
         (json.dumps(ACCOUNT | {"account": None, "password": "s3cret"}), "lacks account"),
         (json.dumps(ACCOUNT | {"user": "", "password": "s3cret"}), "lacks user"),
         (json.dumps(ACCOUNT | {"private_key": ["s3cret"]}), "must have a text as private_key"),
-        (json.dumps(ACCOUNT | {"private_key": "é s3cret"}), "no PEM key"),
+        (json.dumps(ACCOUNT | {"private_key": "é s3cret"}), "is not a PEM key"),
         (json.dumps(ACCOUNT | {"password": "s3cret", "port": "²"}), "a number from 1 to 65535 as port"),
         (json.dumps(ACCOUNT | {"password": "s3cret", "port": 70000}), "a number from 1 to 65535 as port"),
     ],

@@ -65,8 +65,8 @@ def test_a_retry_runs_what_failed_and_what_was_skipped_for_it(runs, proxy, loade
 
     assert runs.run(flow_run).is_completed()
     assert built() == (1, False)
-    assert "load done before" in runs.logs(flow_run)
-    assert "loaded by an earlier try" in runs.artifacts(flow_run)["summary"]
+    assert "already loaded" in runs.logs(flow_run)
+    assert "loaded by an earlier attempt" in runs.artifacts(flow_run)["summary"]
     assert loaded.rows() == undisturbed
     assert sum(orders for _, orders, _ in loaded.sales()) == undisturbed[1][1]
     assert not runs.dbt_folder(flow_run).exists()

@@ -148,7 +148,7 @@ def test_a_warehouse_that_cannot_be_reached(dump, snowflake_login):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"private_key": "-----BEGIN NONSENSE"}, "target_secret_path: the private_key of the secret is no PEM key"),
+        ({"private_key": "-----BEGIN NONSENSE"}, "target_secret_path: the private_key of the secret is not a PEM key"),
         ({"warehouse": None}, None),
     ],
 )
