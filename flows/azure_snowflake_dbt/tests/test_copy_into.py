@@ -31,7 +31,7 @@ COPIED = [
 
 
 def manifest(files, *, day="2026-01-02", export_id="e1", form="csv", columns=("id", "total", "note")):
-    """A manifest of files given as {name: rows}."""
+    """A manifest of files {name: rows}."""
     return Manifest(
         export_id=export_id,
         dataset="orders",
@@ -94,7 +94,7 @@ def orders(connection, columns="id, total, note"):
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "parquet"])
-def test_values_arrive_as_they_left(warehouse, stage, form):
+def test_values_keep_type_and_content(warehouse, stage, form):
     write(stage, "e1", f"a.{form}")
     assert run(warehouse, manifest({f"a.{form}": 3}, form=form)) == 3
     assert orders(warehouse) == [(i, total and Decimal(total), note) for i, total, note in ROWS]
@@ -144,13 +144,13 @@ def test_a_failure_while_replacing_is_rolled_back(warehouse, stage):
     assert len(orders(warehouse)) == 3
 
 
-def test_a_column_that_the_table_lacks(warehouse, stage):
+def test_a_column_missing_in_the_table(warehouse, stage):
     with pytest.raises(LoadError, match="lacks the exported columns colour"):
         run(warehouse, manifest({}, columns=("id", "colour")))
 
 
 @pytest.mark.parametrize("columns", [("total", "id", "note"), ("note", "total", "id")])
-def test_columns_in_another_order_than_the_files_have_are_refused(warehouse, stage, columns):
+def test_columns_in_another_order_than_in_the_files_are_refused(warehouse, stage, columns):
     write(stage, "e1", "a.csv", [(1, "2", "3"), (4, "5", "6")])
     write(stage, "e1", "b.csv", [])
     with pytest.raises(
@@ -180,7 +180,7 @@ def test_ways_to_write_a_header(warehouse, stage, header):
 @pytest.mark.parametrize(
     "name", ["ORDERS", "A.B.C", "RAW.ORDERS; drop table x", ".ORDERS", "RAW.", "RAW." + "A" * 241, "RAW.É"]
 )
-def test_a_name_that_is_none(name):
+def test_an_invalid_name(name):
     with pytest.raises(LoadError, match="not a name of the form"):
         Load(None, manifest({}), LOGGER, target=name, stage="RAW.EXPORTS")
 
@@ -189,11 +189,11 @@ def test_an_export_is_loaded_once(warehouse, stage):
     write(stage, "e1", "a.csv")
     first, other = manifest({"a.csv": 3}), manifest({"a.csv": 3}, export_id="e2")
     run(warehouse, first)
-    done = {
-        of.export_id: Load(warehouse, of, LOGGER, target="RAW.ORDERS", stage="RAW.EXPORTS").already_loaded()
-        for of in (first, other)
+    loaded = {
+        export.export_id: Load(warehouse, export, LOGGER, target="RAW.ORDERS", stage="RAW.EXPORTS").already_loaded()
+        for export in (first, other)
     }
-    assert done == {"e1": True, "e2": False}
+    assert loaded == {"e1": True, "e2": False}
     warehouse.cursor().execute("delete from raw.orders where id = 1")
     assert not Load(warehouse, first, LOGGER, target="RAW.ORDERS", stage="RAW.EXPORTS").already_loaded()
 
@@ -297,7 +297,7 @@ def recorded(snowflake, files=None, form="csv", **policy):
     )
 
 
-def test_a_thousand_files_a_statement():
+def test_a_thousand_files_per_statement():
     snowflake = Recorded(lambda names: [copied(name, parsed=1, loaded=1) for name in names])
     load = Load(
         snowflake, manifest({f"{n}.csv": 1 for n in range(2500)}), LOGGER, target="RAW.ORDERS", stage="RAW.EXPORTS"
@@ -344,7 +344,7 @@ def test_lost_rows_are_counted_where_they_are_allowed(row, policy, staged, rejec
         (copied("b.csv", parsed=0, loaded=0), 0, "a.csv was not processed"),
     ],
 )
-def test_rows_that_nobody_rejected_fail_the_load_all_the_same(row, staged, message):
+def test_missing_rows_that_were_not_rejected_fail_the_load(row, staged, message):
     load = recorded(Recorded(lambda _: [row], staged=staged), on_error="continue")
     with pytest.raises(LoadError, match=message):
         load.reconcile(load.copy(), allow_rejected=True)
@@ -373,7 +373,7 @@ def test_only_statements_that_lost_rows_are_validated_and_only_the_first_rows_sh
     assert snowflake.validated == ["query-2", "query-3"]
 
 
-def test_rejected_rows_of_parquet_are_not_asked_for():
+def test_rejected_rows_of_parquet_are_not_queried():
     row = copied("a.parquet", "PARTIALLY_LOADED", 3, 2, 1, "Failed to cast", 2)
     snowflake = Recorded(lambda _: [row])
     load = recorded(snowflake, {"a.parquet": 3}, form="parquet", on_error="continue")
@@ -382,7 +382,7 @@ def test_rejected_rows_of_parquet_are_not_asked_for():
     assert snowflake.validated == []
 
 
-def test_rejected_rows_that_cannot_be_listed_hide_nothing(caplog):
+def test_a_failing_list_of_rejected_rows_does_not_hide_the_loss(caplog):
     load = recorded(Recorded(lambda _: [NOT_A_NUMBER], invalid=ProgrammingError("no job")), on_error="continue")
     results = load.copy()
     assert load.rejected_rows() == []
@@ -391,7 +391,7 @@ def test_rejected_rows_that_cannot_be_listed_hide_nothing(caplog):
         load.reconcile(results)
 
 
-def test_a_refusal_is_one_line_without_snowflakes_advice():
+def test_a_snowflake_error_is_one_line_without_its_advice():
     class Refusing(Recorded):
         def execute(self, statement, parameters=None):
             if statement.startswith("copy"):
@@ -412,7 +412,7 @@ def test_a_refusal_is_one_line_without_snowflakes_advice():
 
 
 @pytest.mark.parametrize("inserted", [0, 2, 4])
-def test_rows_that_were_staged_and_not_inserted_roll_back(inserted):
+def test_staged_rows_that_are_not_inserted_roll_back(inserted):
     snowflake = Recorded(None)
     load = recorded(snowflake)
     snowflake.rowcount = inserted
@@ -421,7 +421,7 @@ def test_rows_that_were_staged_and_not_inserted_roll_back(inserted):
     assert snowflake.statements[-1] == "rollback"
 
 
-def test_a_commit_without_an_answer_promises_nothing():
+def test_a_commit_without_an_answer_reports_an_unknown_state():
     class Lost(Recorded):
         def execute(self, statement, parameters=None):
             if statement == "commit":
@@ -439,7 +439,7 @@ def test_no_file_processed():
         load.copy()
 
 
-def test_a_skipped_file_is_no_error_where_its_rows_are_there():
+def test_a_skipped_file_is_no_error_if_its_rows_are_staged():
     skipped = [copied("a.csv", "LOAD_SKIPPED", 0, 0, 1, "File was loaded before.")]
     load = Load(Recorded(lambda _: skipped), manifest({"a.csv": 3}), LOGGER, target="RAW.ORDERS", stage="RAW.EXPORTS")
     load.reconcile(load.copy())

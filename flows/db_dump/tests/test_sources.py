@@ -33,7 +33,7 @@ def test_an_encoding_that_would_be_ignored_is_refused(db_type):
         open_source(db_type, Login("host", "db", "user", "secret", charset="latin1"))
 
 
-def test_gathered_rows_keep_their_order_and_no_batch_is_larger_than_asked():
+def test_gathered_rows_keep_their_order_and_the_batch_size():
     pieces = [pa.record_batch({"a": range(start, start + 10)}) for start in range(0, 50, 10)]
     batches = list(gather(pieces, 17))
     assert [batch.num_rows for batch in batches] == [17, 17, 16]
@@ -88,7 +88,7 @@ def received(texts: list[str | None], type_: pa.DataType, most: int = 2**20) -> 
 
 
 @pytest.mark.parametrize("most", [1, 7, 4096, 2**20])
-def test_mysql_rows_are_whole_however_they_come(most):
+def test_mysql_rows_are_complete_for_any_packet_boundaries(most):
     texts = [None, "", "a" * 250, "b" * 251, "c" * 252, "d" * 253, "e" * 60_000, *map(str, range(500))]
     assert received(texts, pa.string(), most) == texts
 
@@ -150,7 +150,7 @@ def test_mysql_texts_and_bytes(code, charset, type_):
     assert (column.name, column.type) == ("value", type_)
 
 
-def test_mysql_json_is_utf_8_whatever_the_connection():
+def test_mysql_json_is_utf_8_in_any_connection_encoding():
     column, text = mysql._column(described(FIELD_TYPE.JSON, 63)), '{"name": "Zoë"}'
     assert mysql._cast(pa.array([text.encode(), None]), column, "latin1").to_pylist() == [text, None]
 
@@ -164,7 +164,7 @@ def described(code, charset):
 # --- SQL Server ----------------------------------------------------------------------------------------------------
 
 
-def test_sql_server_is_reached_encrypted_with_a_certificate_that_is_verified():
+def test_sql_server_connections_are_encrypted_and_verified():
     settings = sql_server._connection(LOGIN)
     # the driver's own reading of them
     text, _ = mssql_python.Connection._construct_connection_string(None, "", **_only_text(settings))
@@ -202,12 +202,12 @@ def test_sql_server_times_are_kept_to_the_microsecond():
     ("state", "passing"),
     [("08001", True), ("08S01", True), ("HYT00", True), ("40001", True), ("28000", False), ("42S02", False)],
 )
-def test_sql_server_errors_that_may_pass(state, passing):
+def test_transient_errors_of_sql_server(state, passing):
     error = sqlstate_to_exception(state, "[Microsoft][ODBC Driver 18 for SQL Server]…")
     assert (sql_server._error_type(error) is SourceUnavailable) == passing
 
 
-def test_a_sql_server_that_is_not_there():
+def test_an_unreachable_sql_server():
     nowhere = open_source("sql_server", Login("127.0.0.1", "shop", "reader", LOGIN.password, 1))
     with pytest.raises(SourceError, match=r"^127\.0\.0\.1/shop: .+$") as caught:
         nowhere.columns("SELECT 1")
@@ -273,12 +273,12 @@ def test_oracle_types(dbtype, scale, type_, expression):
     assert column(dbtype, scale=scale) == oracle.Column("C", type_, expression)
 
 
-def test_oracle_types_without_a_place_name_the_column_and_the_way_out():
+def test_unsupported_oracle_types_name_the_column_and_a_conversion():
     with pytest.raises(SourceError, match=r"column C: OBJECT cannot be dumped as it is; convert it in execute_query"):
         column(oracledb.DB_TYPE_OBJECT)
 
 
-def test_the_driver_takes_every_type_it_is_asked_for():
+def test_the_driver_accepts_every_requested_type():
     columns = [oracle.Column(str(number), type_, "") for number, (type_, _) in enumerate(oracle.TYPES.values())]
     columns.append(oracle.Column("number", pa.decimal128(38, 10), ""))
     requested = oracle._requested(columns)
@@ -286,7 +286,7 @@ def test_the_driver_takes_every_type_it_is_asked_for():
     ArrowSchemaImpl.from_arrow_schema(requested)
 
 
-def test_oracle_rows_arrive_as_they_left_and_know_their_zone():
+def test_oracle_rows_keep_values_and_time_zone():
     schema = pa.schema([("AT", pa.timestamp("us", "UTC")), ("NOTE", pa.string()), ("N", pa.decimal128(38, 2))])
     at = datetime(2024, 2, 29, 12, 0, 0, 1)
     read = {"AT": pa.array([at, None]), "NOTE": ["None", None], "N": pa.array([Decimal("-1.10"), None], schema[2].type)}
@@ -299,7 +299,7 @@ def test_oracle_rows_arrive_as_they_left_and_know_their_zone():
     }
 
 
-def test_oracle_reads_the_columns_by_expressions_that_keep_their_names():
+def test_oracle_expressions_keep_the_column_names():
     number = oracle.Column("A", pa.string(), """TO_CHAR("A", 'TM9')""")
     text = oracle.Column("odd name", pa.string(), '"odd name"')
     assert oracle.Oracle(LOGIN)._select([number, text], "SELECT 1 FROM dual") == (
@@ -319,11 +319,11 @@ def test_oracle_reads_the_columns_by_expressions_that_keep_their_names():
         ("DPY-6001: service is not registered with the listener", 0, False),
     ],
 )
-def test_oracle_errors_that_may_pass(message, code, passing):
+def test_transient_errors_of_oracle(message, code, passing):
     assert oracle._is_transient(oracledb.DatabaseError(_Error(message, code=code))) == passing
 
 
-def test_an_oracle_that_is_not_there():
+def test_an_unreachable_oracle():
     nowhere = open_source("oracle", Login("127.0.0.1", "shop", "reader", LOGIN.password, 1))
     with pytest.raises(SourceUnavailable, match=r"^127\.0\.0\.1/shop: .+$") as caught:
         nowhere.columns("SELECT 1 FROM dual")

@@ -94,19 +94,19 @@ def test_overwrite_in_pieces_keeps_every_piece(dump):
     assert len({chunk.query_hash for chunk in manifest.chunks}) == 3
 
 
-def test_overwrite_replaces_all_of_what_was_there(dump):
+def test_overwrite_replaces_all_rows(dump):
     dump.run("overwrite", pieces(JAN, APR), SOURCE)
     dump.run("overwrite", pieces(JAN, FEB), {JAN: [9]})
     assert dump.ids() == [9]
 
 
-def test_old_data_stays_until_the_new_is_whole(dump):
+def test_old_data_stays_until_the_new_data_is_complete(dump):
     dump.run("overwrite", pieces(JAN, APR), SOURCE)
     dump.run("overwrite", pieces(JAN, APR), {JAN: [7], FEB: [8], MAR: [9]}, stop_after=2)
     assert dump.ids() == [1, 2, 3, 4, 5]
 
 
-def test_a_rerun_reads_only_what_is_not_whole(dump):
+def test_a_rerun_reads_only_incomplete_pieces(dump):
     dump.run("overwrite", pieces(JAN, APR), SOURCE, stop_after=2)
     assert dump.table.published() is None
     dump.run("overwrite", pieces(JAN, APR), SOURCE)
@@ -114,20 +114,20 @@ def test_a_rerun_reads_only_what_is_not_whole(dump):
     assert dump.ids() == [1, 2, 3, 4, 5]
 
 
-def test_a_finished_overwrite_is_not_taken_up_again(dump):
+def test_a_finished_overwrite_is_not_resumed(dump):
     dump.run("overwrite", pieces(JAN, APR), SOURCE)
     dump.run("overwrite", pieces(JAN, APR), {JAN: [7], FEB: [8], MAR: [9]})
     assert dump.reads == [JAN, FEB, MAR]
     assert dump.ids() == [7, 8, 9]
 
 
-def test_another_query_or_layout_is_not_taken_up(dump):
+def test_pieces_of_another_query_or_layout_are_not_reused(dump):
     dump.run("overwrite", pieces(JAN, APR), SOURCE, stop_after=2)
     dump.run("overwrite", pieces(JAN, APR, query="SELECT other"), SOURCE)
     assert dump.reads == [JAN, FEB, MAR]
 
 
-def test_what_broke_off_too_long_ago_is_begun_anew(dump):
+def test_pieces_of_an_old_interrupted_run_are_not_reused(dump):
     dump.run("overwrite", pieces(JAN, APR), SOURCE, stop_after=2)
     dump.run("overwrite", pieces(JAN, APR), SOURCE, now=datetime.now(UTC) + timedelta(hours=25))
     assert dump.reads == [JAN, FEB, MAR]
@@ -167,7 +167,7 @@ def test_publishing_needs_every_piece(dump):
     assert dump.table.published() is None
 
 
-def test_the_version_before_stays_for_its_readers_and_older_ones_go(dump):
+def test_the_previous_version_stays_and_older_versions_are_removed(dump):
     first = dump.run("overwrite", pieces(JAN, FEB), SOURCE)
     second = dump.run("overwrite", pieces(JAN, FEB), SOURCE)
     third = dump.run("overwrite", pieces(JAN, FEB), SOURCE)
@@ -175,14 +175,14 @@ def test_the_version_before_stays_for_its_readers_and_older_ones_go(dump):
     assert first.version not in (second.version, third.version)
 
 
-def test_append_reads_a_period_that_is_over_once(dump):
+def test_append_reads_a_past_period_once(dump):
     dump.run("append", pieces(JAN, MAR), SOURCE)
     dump.run("append", pieces(JAN, APR), SOURCE)
     assert dump.reads == [MAR]
     assert dump.ids() == [1, 2, 3, 4, 5]
 
 
-def test_append_reads_a_period_that_was_not_over_again_and_replaces_it(dump):
+def test_append_reads_an_unfinished_period_again_and_replaces_it(dump):
     today = datetime.now(UTC).date()
     month = today.replace(day=1)
     source = {JAN: [1], month: [2]}
@@ -199,13 +199,13 @@ def test_append_reads_a_period_that_was_not_over_again_and_replaces_it(dump):
     assert len(dump.files()) == 2
 
 
-def test_append_leaves_what_lies_outside_its_range(dump):
+def test_append_keeps_rows_outside_its_range(dump):
     dump.run("append", pieces(JAN, APR), SOURCE)
     dump.run("append", pieces(FEB, MAR, query="SELECT corrected"), {FEB: [33]})
     assert dump.ids() == [1, 2, 4, 5, 33]
 
 
-def test_append_without_periods_adds_once_a_run(dump):
+def test_append_without_periods_adds_once_per_run(dump):
     first = Chunk("SELECT *", None, LAYOUT, "run 1")
     second = Chunk("SELECT *", None, LAYOUT, "run 2")
     dump.run("append", [first], {None: [1]})
@@ -239,7 +239,7 @@ def test_append_refuses_what_does_not_fit(dump, chunks, schema, message):
         dump.table.merged_schema("append", chunks, schema)
 
 
-def test_append_takes_a_column_that_is_new_and_one_that_grew(dump):
+def test_append_takes_a_new_column_and_a_wider_type(dump):
     dump.run("append", pieces(JAN, MAR), SOURCE, schema=pa.schema([("id", pa.int32()), ("day", pa.date32())]))
     now = pa.schema([("id", pa.int64()), ("day", pa.date32()), ("note", pa.string())])
     manifest = dump.run("append", pieces(JAN, APR), {MAR: [2**40]}, schema=now)
@@ -251,14 +251,14 @@ def test_append_takes_a_column_that_is_new_and_one_that_grew(dump):
     assert rows["note"].to_pylist() == [None] * 4
 
 
-def test_a_piece_of_a_broken_off_run_with_other_columns_is_read_again(dump):
+def test_a_piece_of_an_interrupted_run_with_other_columns_is_read_again(dump):
     dump.run("overwrite", pieces(JAN, APR), SOURCE, stop_after=2, schema=SCHEMA.append(pa.field("gone", pa.int8())))
     dump.run("overwrite", pieces(JAN, APR), SOURCE)
     assert dump.reads == [JAN, FEB, MAR]
 
 
 @pytest.mark.parametrize("data_type", ["csv", "parquet"])
-def test_rows_are_read_back_as_they_were_written(tmp_path, data_type):
+def test_rows_survive_writing_and_reading(tmp_path, data_type):
     schema = pa.schema(
         [
             ("text", pa.string()),
@@ -290,7 +290,7 @@ def test_rows_are_read_back_as_they_were_written(tmp_path, data_type):
     assert pa.Table.from_batches(table.read(manifest, manifest.chunks, schema)) == pa.Table.from_batches([batch])
 
 
-def test_a_file_that_cannot_be_read_is_named(dump):
+def test_an_unreadable_file_is_named(dump):
     manifest = dump.run("overwrite", pieces(JAN, FEB), SOURCE)
     [file] = manifest.chunks[0].files
     Path(dump.root, "shop", "orders", file.path).write_bytes(b"PAR1 no more")
@@ -298,7 +298,7 @@ def test_a_file_that_cannot_be_read_is_named(dump):
         list(dump.table.read(manifest, manifest.chunks, SCHEMA))
 
 
-def test_a_manifest_of_an_older_release_is_for_readers_and_overwrites_only(dump):
+def test_a_manifest_of_an_older_release_allows_reading_and_overwriting_only(dump):
     dump.run("overwrite", pieces(JAN, FEB), SOURCE)
     path = Path(dump.root, "shop", "orders", "manifest.json")
     older = json.loads(path.read_text())
@@ -376,7 +376,7 @@ def test_an_object_store_is_written_the_same_way():
     assert folder.sha256(file.path) == file.sha256
 
 
-def test_rows_are_replaced_by_none_only_where_that_is_allowed(dump):
+def test_no_rows_replace_rows_only_with_allow_empty(dump):
     dump.run("overwrite", pieces(JAN, FEB), SOURCE)
     with pytest.raises(ParameterError, match=r"^allow_empty: .* would replace the 2 that are published"):
         dump.run("overwrite", pieces(JAN, FEB), {JAN: []})
@@ -401,7 +401,7 @@ def test_a_row_of_csv_may_be_larger_than_a_block(tmp_path, monkeypatch):
     assert read["text"].to_pylist() == texts
 
 
-def test_a_root_that_cannot_be_written_to_is_told_by_parameter(tmp_path):
+def test_an_unwritable_root_names_the_parameter(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(
         StorageError, match=r"^staging_root: .*/file/shop/orders cannot be written to \(Not a directory\)"

@@ -1,4 +1,4 @@
-"""The flow's face: its parameters and its deployments."""
+"""The flow's parameters and deployments."""
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path

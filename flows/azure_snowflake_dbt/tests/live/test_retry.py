@@ -7,7 +7,7 @@ STAGING_TEST = "where customer_id is null"
 DAILY_SALES = "create or replace .*table .*daily_sales"
 
 
-def test_a_whole_run_tells_what_it_did(runs, loaded, undisturbed):
+def test_a_complete_run_reports_its_steps(runs, loaded, undisturbed):
     flow_run = runs.new()
     state = runs.run(flow_run)
     assert state.is_completed(), state.message
@@ -42,7 +42,7 @@ def test_a_whole_run_tells_what_it_did(runs, loaded, undisturbed):
     assert documented == described
 
 
-def test_a_retry_runs_what_failed_and_what_was_skipped_for_it(runs, proxy, loaded, undisturbed):
+def test_a_retry_runs_failed_and_skipped_nodes(runs, proxy, loaded, undisturbed):
     def built():
         """How many models were built, or tried to be, since the last look."""
         count = sum("create or replace" in statement for statement in proxy.statements)
