@@ -21,7 +21,7 @@ from manifest import Manifest
 from redaction import redacted, shown
 from report import Logger, fields
 
-# They log whole addresses, and an address may contain a key (`code=`, `sig=`).
+# they log complete addresses, and an address may contain a key (`code=`, `sig=`)
 for library in ("httpx", "httpcore"):
     logging.getLogger(library).setLevel(logging.WARNING)
 

@@ -192,7 +192,7 @@ class Load:
                 raise LoadError(f"{self._target} is unchanged: {inserted} rows to insert, {staged} were staged")
             self._execute("commit")
         except BaseException:
-            with suppress(LoadError):  # a lost session rolls back by itself
+            with suppress(LoadError):  # Snowflake rolls back a lost session
                 self._execute("rollback")
             raise
         self._logger.info(

@@ -48,7 +48,7 @@ class Table:
     def merged_schema(self, mode: DumpMode, chunks: list[Chunk], columns: pa.Schema) -> pa.Schema:
         """The table's columns once the chunks are in it.
 
-        Raises ParameterError where an append would lose or change values, or mix up or cut what is published.
+        Raises ParameterError where an append would lose or change values, or mix up or cut published pieces.
         """
         schema, published = chunks[0].layout.schema(columns), self.published()
         if mode == "overwrite" or published is None:
@@ -201,7 +201,7 @@ class Table:
         return self._folder.local(file.path)
 
     def _clean(self, manifest: Manifest) -> None:
-        # the previous version stays for those who are still reading it
+        # the previous version stays for its readers
         for version in self._folder.folders("versions"):
             if version not in (manifest.version, manifest.previous):
                 self._folder.remove(f"versions/{version}")
@@ -214,7 +214,7 @@ class Table:
 
 
 def _check_append(published: Manifest, chunks: list[Chunk]) -> None:
-    """Raise ParameterError where the chunks have another format or another division than what is published."""
+    """Raise ParameterError where the chunks have another format or division than the published ones."""
     layout, span = chunks[0].layout, span_of(chunks)
     if published.data_type != layout.data_type:
         raise ParameterError(

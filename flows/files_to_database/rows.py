@@ -1,4 +1,4 @@
-"""Parquet, CSV and gzipped CSV as a stream of Arrow batches, with the types of the whole file."""
+"""Parquet, CSV and gzipped CSV as a stream of Arrow batches, with the types of all rows."""
 
 import csv as text
 import gzip

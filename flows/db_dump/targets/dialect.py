@@ -56,7 +56,7 @@ class Dialect:
         return [f"{self.quote(field.name)} {self.sql_type(field)}" for field in fields]
 
     def changes(self, existing: Mapping[str, Column], schema: pa.Schema, table: str) -> Changes | None:
-        """How the existing columns must change to take those of the schema; None where there is no table.
+        """How the existing columns must change to take those of the schema; None where the table does not exist.
 
         Raises TargetError or ParameterError where the table cannot take them.
         """

@@ -20,7 +20,7 @@ from .names import check_names
 from .plan import LEDGER, LEDGER_SCHEMA, LedgerEntry, Plan, Result, empty_replacement, make_plan, plan_rehearsal
 from .postgres_catalogue import DIALECT, GRANTS, INDEXES, MAY_DROP_ROWS, SWAPPABLE, columns_of
 
-# Connections that failed or broke off, deadlocks, a server without room or about to stop
+# Failed and broken connections, deadlocks, a server that is full or stopping
 TRANSIENT_ERRORS = ("08", "40", "53", "57P")
 LOCK_NOT_AVAILABLE = "55P03"
 STAGING = "_db_dump_staging"

@@ -1,7 +1,7 @@
-"""Snowflake: files are put on a temporary stage, copied into a temporary table, and from there in one transaction.
+"""Snowflake: files go to a temporary stage, then to a temporary table, and from there to the table in one transaction.
 
-Snowflake commits a change of a table's columns by itself: a table is made, and columns grow, before that transaction.
-Stage and temporary table end with the session.
+Snowflake commits changes of tables and columns immediately, so they come before that transaction. Stage and temporary
+table end with the session.
 """
 
 # ruff: noqa: S608 - names are quoted, days are the manifest's
@@ -70,7 +70,7 @@ class Snowflake:
 
 
 class _Load:
-    """One load, in a session of its own."""
+    """One load, in its own session."""
 
     def __init__(
         self, connection: connector.SnowflakeConnection, database: str, table: Table, manifest: Manifest

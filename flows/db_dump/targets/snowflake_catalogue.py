@@ -57,7 +57,7 @@ def columns_of(connection: connector.SnowflakeConnection, table: str) -> dict[st
 
 
 def changes_of(existing: dict[str, Column], schema: pa.Schema, table: str) -> Changes | None:
-    """How the existing columns must change to take those of the schema; None where there is no table.
+    """How the existing columns must change to take those of the schema; None where the table does not exist.
 
     Raises TargetError or ParameterError where the table cannot take them: Snowflake widens numbers of one scale only.
     """

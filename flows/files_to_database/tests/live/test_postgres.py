@@ -171,7 +171,7 @@ def test_a_type_that_keeps_the_values_is_accepted(load, table, sql, case):
         ("<html>,please sign in</html>\n", "begins with <"),
         ("id;fare\n1;2\n", "has ';' where commas belong"),
         ("error,code\nno such month,7\n", r"no column of the table \S+, but error, code; correct address"),
-        ("_month,id\nx,1\n", "has a column _month of its own"),
+        ("_month,id\nx,1\n", "has a column _month, which the table"),
         ('id,fare\n1,"2\n2,3\n', "line 2: a quote in it does not end"),
     ],
 )
