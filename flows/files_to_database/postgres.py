@@ -140,9 +140,7 @@ def _prepare(cursor: adbc.Cursor, table: str, columns: pa.Schema) -> pa.Schema:
     # a column without values is left out: its type comes from the first file with values
     file_types = {column.name: _sql_type(column, table) for column in columns if column.type != pa.null()}
     if MONTH in columns.names:
-        raise FileError(
-            f"the file has a column {MONTH}, which the table {table} needs for the month of each row; rename that column"
-        )
+        raise FileError(f"the file has a column {MONTH}, which the table {table} needs itself; rename that column")
     if set(existing) - {MONTH} and not set(existing) & set(columns.names):
         raise FileError(
             f"the file has no column of the table {table}, but {', '.join(columns.names[:5])}; correct address, "
