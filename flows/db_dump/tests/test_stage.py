@@ -1,4 +1,4 @@
-"""What is published is whole, whatever broke off before it."""
+"""What is published is complete, independent of interruptions before."""
 
 import json
 import subprocess
@@ -10,71 +10,15 @@ from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as parquet
 import pytest
+from staging import APR, FEB, JAN, LAYOUT, MAR, NOW, SCHEMA, SOURCE, Dump, pieces, rows
 
 import storage
 from errors import ParameterError
 from files import Layout
-from periods import Period, split
 from records import Chunk
 from stage import Table
 from storage import Folder, StorageError
-
-LAYOUT = Layout("parquet", ("day",), "%Y-%m", add_timestamp_column=False)
-SCHEMA = pa.schema([("id", pa.int64()), ("day", pa.date32())])
-NOW = datetime.now(UTC)
-
-
-def pieces(start, stop, query="SELECT *", layout=LAYOUT):
-    return [Chunk(f"{query} {piece}", piece, layout, "db") for piece in split(start, stop, "month")]
-
-
-def rows(*ids, day=date(2024, 1, 1), schema=SCHEMA):
-    return [pa.RecordBatch.from_pylist([{"id": id, "day": day} for id in ids], schema)]
-
-
-class Dump:
-    """Runs the steps the flow runs; `source` maps the first day of a piece to its ids, `reads` notes what was read."""
-
-    def __init__(self, root):
-        self.root = str(root)
-        self.table = Table(self.root, "shop", "orders")
-        self.reads = []
-
-    def run(self, mode, chunks, source, now=None, stop_after=None, schema=SCHEMA):
-        now = now or datetime.now(UTC)
-        merged = self.table.merged_schema(mode, chunks, schema)
-        version = self.table.choose_version(mode, now)
-        self.reads = []
-        records = []
-        for chunk in chunks:
-            if stop_after is not None and len(records) == stop_after:
-                return None
-            whole = self.table.reusable_records(version, [chunk], schema, now)
-            if whole:
-                [record] = whole
-            else:
-                start = chunk.period and chunk.period.start
-                self.reads.append(start)
-                batches = rows(*source[start], day=start or date(2024, 1, 1), schema=schema)
-                record = self.table.extract(version, chunk, schema, batches, lambda *_: None)
-            records.append(record)
-        return self.table.publish(mode, version, "SELECT *", merged, chunks, records)
-
-    def ids(self):
-        base = Path(self.root, "shop", "orders")
-        manifest = self.table.published()
-        files = [base / file.path for chunk in manifest.chunks for file in chunk.files]
-        return sorted(id for file in files for id in parquet.ParquetFile(file).read()["id"].to_pylist())
-
-    def files(self):
-        base = Path(self.root, "shop", "orders")
-        return {str(path.relative_to(base)) for path in base.rglob("*.parquet")}
-
-
-JAN, FEB, MAR, APR = (date(2024, month, 1) for month in (1, 2, 3, 4))
-SOURCE = {JAN: [1, 2], FEB: [3], MAR: [4, 5]}
 
 
 @pytest.fixture
@@ -175,82 +119,6 @@ def test_the_previous_version_stays_and_older_versions_are_removed(dump):
     assert first.version not in (second.version, third.version)
 
 
-def test_append_reads_a_past_period_once(dump):
-    dump.run("append", pieces(JAN, MAR), SOURCE)
-    dump.run("append", pieces(JAN, APR), SOURCE)
-    assert dump.reads == [MAR]
-    assert dump.ids() == [1, 2, 3, 4, 5]
-
-
-def test_append_reads_an_unfinished_period_again_and_replaces_it(dump):
-    today = datetime.now(UTC).date()
-    month = today.replace(day=1)
-    source = {JAN: [1], month: [2]}
-    before = pieces(JAN, FEB)
-    dump.run("append", [*before, *pieces(month, today + timedelta(days=1))], source)
-    assert dump.reads == [JAN, month]
-    dump.run("append", [*before, *pieces(month, today + timedelta(days=1))], source | {month: [2, 3]})
-    assert dump.reads == [month]
-    assert dump.ids() == [1, 2, 3]
-    # a day later the current month has grown
-    current = Period(month, today + timedelta(days=2))
-    dump.run("append", [*before, Chunk("grown", current, LAYOUT, "db")], source | {month: [2, 3, 4]})
-    assert dump.ids() == [1, 2, 3, 4]
-    assert len(dump.files()) == 2
-
-
-def test_append_keeps_rows_outside_its_range(dump):
-    dump.run("append", pieces(JAN, APR), SOURCE)
-    dump.run("append", pieces(FEB, MAR, query="SELECT corrected"), {FEB: [33]})
-    assert dump.ids() == [1, 2, 4, 5, 33]
-
-
-def test_append_without_periods_adds_once_per_run(dump):
-    first = Chunk("SELECT *", None, LAYOUT, "run 1")
-    second = Chunk("SELECT *", None, LAYOUT, "run 2")
-    dump.run("append", [first], {None: [1]})
-    dump.run("append", [first], {None: [1]})
-    assert dump.reads == []
-    dump.run("append", [second], {None: [1]})
-    assert dump.ids() == [1, 1]
-
-
-@pytest.mark.parametrize(
-    ("chunks", "schema", "message"),
-    [
-        (pieces(date(2024, 1, 15), APR), SCHEMA, "break_query_start: 2024-01-15_2024-04-01 cuts into the published"),
-        (
-            [Chunk("SELECT *", None, LAYOUT, "db")],
-            SCHEMA,
-            "break_query_frequency: the published table was dumped with it",
-        ),
-        (pieces(JAN, APR, layout=replace(LAYOUT, data_type="csv")), SCHEMA, "batch_data_type: .* published as parquet"),
-        (pieces(JAN, APR), SCHEMA.remove(0), r"execute_query: .* column id \(int64\) is no longer in the query"),
-        (
-            pieces(JAN, APR, layout=replace(LAYOUT, partition_columns=("id",))),
-            SCHEMA,
-            "partition_columns: .* cut by day",
-        ),
-    ],
-)
-def test_append_refuses_what_does_not_fit(dump, chunks, schema, message):
-    dump.run("append", pieces(JAN, APR), SOURCE)
-    with pytest.raises(ParameterError, match=message):
-        dump.table.merged_schema("append", chunks, schema)
-
-
-def test_append_takes_a_new_column_and_a_wider_type(dump):
-    dump.run("append", pieces(JAN, MAR), SOURCE, schema=pa.schema([("id", pa.int32()), ("day", pa.date32())]))
-    now = pa.schema([("id", pa.int64()), ("day", pa.date32()), ("note", pa.string())])
-    manifest = dump.run("append", pieces(JAN, APR), {MAR: [2**40]}, schema=now)
-    assert dump.reads == [MAR]
-    assert manifest.schema == now
-    assert dump.table.published().schema == now
-    rows = pa.Table.from_batches(dump.table.read(manifest, manifest.chunks, now))
-    assert rows["id"].to_pylist() == [1, 2, 3, 2**40]
-    assert rows["note"].to_pylist() == [None] * 4
-
-
 def test_a_piece_of_an_interrupted_run_with_other_columns_is_read_again(dump):
     dump.run("overwrite", pieces(JAN, APR), SOURCE, stop_after=2, schema=SCHEMA.append(pa.field("gone", pa.int8())))
     dump.run("overwrite", pieces(JAN, APR), SOURCE)
@@ -337,7 +205,7 @@ def test_killed_in_the_middle_of_a_piece(dump):
     script = f"""
 import os, signal, sys
 sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parents[1])!r}]
-from test_stage import *
+from staging import *
 dump = Dump({dump.root!r})
 dump.run("overwrite", pieces(JAN, APR), SOURCE, stop_after=1)
 chunks = pieces(JAN, APR)
