@@ -1,12 +1,13 @@
 import logging
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 
 from azure_function import ATTEMPTS, MISSING_AT_FIRST, ExportFunction, FunctionError
 
 KEY = "k3y-of-the-function"
-MANIFEST = {
+MANIFEST: dict[str, Any] = {
     "export_id": "run-2026-01-02",
     "dataset": "orders",
     "logical_date": "2026-01-02",

@@ -2,6 +2,8 @@
 
 import struct
 from decimal import Decimal
+from io import BufferedReader
+from typing import cast
 
 import pyarrow as pa
 import pytest
@@ -46,7 +48,7 @@ def _row(text: str | None) -> bytes:
 
 def received(texts: list[str | None], type_: pa.DataType, most: int = 2**20) -> list:
     sent = pa.binary() if pa.types.is_string(type_) else type_
-    pieces = [next(decode(*block, [sent])) for block in blocks(Sent(texts, most), "utf8")]
+    pieces = [next(decode(*block, [sent])) for block in blocks(cast(BufferedReader, Sent(texts, most)), "utf8")]
     return pa.chunked_array(pieces).cast(type_).to_pylist()
 
 
