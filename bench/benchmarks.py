@@ -1,12 +1,14 @@
-"""What is compared with what, and how fast the project's own code has to be."""
+"""The compared ways, and how fast the project's own code has to be."""
 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 EVENTS = "SELECT * FROM events"
+# rows, seconds, rows_per_second, peak_mb …
+Figures = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -16,57 +18,57 @@ class Way:
     name: str
     function: str
     environment: Literal["project", "peers"] = "peers"
-    arguments: dict = field(default_factory=dict)
-    once: bool = False  # too slow, or only its memory is of interest
+    arguments: dict[str, Any] = field(default_factory=dict)
+    once: bool = False  # slow ways, and those whose memory alone matters
 
 
 @dataclass(frozen=True)
 class Faster:
-    """Ours is at least `times` as fast as the best of `than`."""
+    """The bar for `ours`: at least `times` as fast as the best of `than`."""
 
     times: float
     than: tuple[str, ...]
     what: str = "the fastest peer"
     ours: str = "db_dump"
 
-    def judge(self, figures: dict[str, dict]) -> dict:
+    def judge(self, medians: dict[str, Figures]) -> dict[str, Any]:
         """The bar in words, and whether it is met."""
-        best = max(self.than, key=lambda way: figures[way]["rows_per_second"])
-        ratio = figures[self.ours]["rows_per_second"] / figures[best]["rows_per_second"]
+        best = max(self.than, key=lambda way: float(medians[way]["rows_per_second"]))
+        ratio = medians[self.ours]["rows_per_second"] / medians[best]["rows_per_second"]
         text = f"{ratio:.2f} times {self.what} ({best}), at least {self.times}"
         return {"text": text, "met": ratio >= self.times}
 
 
 @dataclass(frozen=True)
 class Memory:
-    """A way peaks at no more than `most_mb`, or at no more than `times` what another one does."""
+    """The bar for a way's peak of memory: `max_mb`, or `times` the peak of the way `reference`."""
 
     way: str
-    most_mb: int | None = None
-    times: float | None = None
-    of: str | None = None
+    max_mb: int | None = None
+    times: float = 1.0
+    reference: str = ""
 
-    def judge(self, figures: dict[str, dict]) -> dict:
+    def judge(self, medians: dict[str, Figures]) -> dict[str, Any]:
         """The bar in words, and whether it is met."""
-        peak = figures[self.way]["peak_mb"]
-        most = self.most_mb or figures[self.of]["peak_mb"] * self.times
-        return {"text": f"{self.way}: {peak} MB at its peak, at most {most:.0f} MB", "met": peak <= most}
+        peak = medians[self.way]["peak_mb"]
+        limit = self.max_mb or medians[self.reference]["peak_mb"] * self.times
+        return {"text": f"{self.way}: {peak} MB at its peak, at most {limit:.0f} MB", "met": peak <= limit}
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Ways of the same work; `arguments` are given to each of them."""
+    """Ways of the same work; `arguments` makes the arguments of all ways from the lab's folder."""
 
     title: str
     ours: str
     ways: tuple[Way, ...]
     bars: tuple[Faster | Memory, ...]
-    arguments: Callable[[Path], dict]
-    of_other_size: tuple[str, ...] = ()
+    arguments: Callable[[Path], dict[str, Any]]
+    other_sizes: tuple[str, ...] = ()
 
 
 def address(lab: Path, database: str, scheme: str) -> str:
-    """Where compose/bench.yml has made the database."""
+    """The address of a database that compose/bench.yml made."""
     host = json.loads((lab / "databases.json").read_text())[database]
     return f"{scheme}://reader:bench@{host}/bench"
 
@@ -95,11 +97,11 @@ BENCHMARKS = {
         bars=(
             Faster(1.1, ("ConnectorX", "ADBC", "dlt")),
             Faster(0.70, ("COPY binary, thrown away",), "the ceiling"),
-            Memory("db_dump", most_mb=320),
-            Memory(LARGER, times=1.1, of="db_dump"),
+            Memory("db_dump", max_mb=320),
+            Memory(LARGER, times=1.1, reference="db_dump"),
         ),
         arguments=lambda lab: {"address": address(lab, "postgres", "postgresql"), "query": EVENTS},
-        of_other_size=(LARGER,),
+        other_sizes=(LARGER,),
     ),
     "mariadb-to-parquet": Benchmark(
         "MariaDB to Parquet (zstd)",
@@ -110,14 +112,14 @@ BENCHMARKS = {
             Way("dlt", "ways.dlt:extract"),
             Way("db_dump, two processes", "ways.db_dump:extract_in_two", "project", once=True),
         ),
-        bars=(Faster(1.1, ("ConnectorX", "dlt")), Memory("db_dump", most_mb=320)),
+        bars=(Faster(1.1, ("ConnectorX", "dlt")), Memory("db_dump", max_mb=320)),
         arguments=lambda lab: {"address": address(lab, "mariadb", "mysql"), "query": EVENTS},
     ),
     "parquet-to-postgres": Benchmark(
         "Parquet to a new table of PostgreSQL",
         ours="db_dump",
         ways=(Way("db_dump", "ways.db_dump:load", "project"), Way("ADBC ingest", "ways.adbc:load")),
-        bars=(Faster(1.0, ("ADBC ingest",)), Memory("db_dump", most_mb=400)),
+        bars=(Faster(1.0, ("ADBC ingest",)), Memory("db_dump", max_mb=400)),
         arguments=lambda lab: {
             "address": address(lab, "postgres", "postgresql"),
             "dump": str(lab / "dump"),

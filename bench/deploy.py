@@ -1,7 +1,7 @@
 """How long `deploy.py` takes for 100 projects of three deployments each, on the lab, beside `prefect deploy --all`.
 
-`make bench-deploy` runs it with the settings of the lab. The table is printed, and its figures are written to
-bench/results/deploy.json. What was registered is removed again.
+`make bench-deploy` runs it with the settings of the lab. The program prints a table, writes its figures to
+bench/results/deploy.json, and removes the deployments that it registered.
 """
 
 import json
@@ -19,7 +19,7 @@ from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTag
 
 ROOT = Path(__file__).parents[1]
 PROJECTS, ROUNDS = 100, 5
-MOST = 10.0  # seconds for check, for a plan without changes, and for an apply without changes
+MAX_SECONDS = 10.0  # for check, for a plan without changes, and for an apply without changes
 NAME = "bench-deploy"
 AUTHOR = ["-c", "user.name=bench", "-c", "user.email=bench@example.com"]
 
@@ -43,7 +43,7 @@ def pipeline(table: str = "orders", day: date | None = None, mode: Literal["appe
     Args:
         table: Its name.
         day: The day, or all of them.
-        mode: What becomes of the rows that are there.
+        mode: Whether existing rows stay.
     """
     load(table, day)
 '''
@@ -59,7 +59,7 @@ DEPLOYMENT = """  - name: {name}
 
 
 def write(flows: Path) -> None:
-    """The projects, in a repository; all have the lock of one of ours, so that one environment serves them."""
+    """Write the projects, in a repository; all have the same lock, so that one environment serves them."""
     flows.mkdir()
     (flows / "targets.yml").write_text(f"name: {NAME}\ntargets: {{lab: {{mode: development}}}}\n")
     (flows / "resources.yml").write_text(f"work_pools: [{{name: {NAME}}}]\n")
@@ -68,26 +68,26 @@ def write(flows: Path) -> None:
         folder.mkdir()
         shutil.copy(ROOT / "flows/northwind/requirements.txt", folder)
         (folder / "flow.py").write_text(FLOW.format(number=number))
-        each = [DEPLOYMENT.format(name=name, minute=number % 60) for name in ("orders", "customers", "items")]
-        (folder / "prefect.yaml").write_text(f"name: project_{number}\ndeployments:\n{''.join(each)}")
+        deployments = [DEPLOYMENT.format(name=name, minute=number % 60) for name in ("orders", "customers", "items")]
+        (folder / "prefect.yaml").write_text(f"name: project_{number}\ndeployments:\n{''.join(deployments)}")
     for arguments in (["init", "--quiet"], ["add", "."], [*AUTHOR, "commit", "--quiet", "--message=bench"]):
         subprocess.run(["git", *arguments], cwd=flows, check=True)  # noqa: S603, S607
 
 
-def seconds(folder: Path, *command: str, fine: tuple[int, ...] = (0,)) -> float:
-    """How long a command takes; ends the program if it fails."""
+def seconds(folder: Path, *command: str, exit_codes: tuple[int, ...] = (0,)) -> float:
+    """How long a command takes. Ends the program if it fails."""
     start = time.perf_counter()
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode not in fine:
-        sys.exit(f"{' '.join(command)} failed: {done.stderr.strip()[-500:]}")
+    process = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
+    if process.returncode not in exit_codes:
+        sys.exit(f"{' '.join(command)} failed: {process.stderr.strip()[-500:]}")
     return time.perf_counter() - start
 
 
-def deploy(flows: Path, command: str, fine: tuple[int, ...] = (0,)) -> float:
+def deploy(flows: Path, command: str, exit_codes: tuple[int, ...] = (0,)) -> float:
     """How long a command of deploy.py takes."""
     options = ["--release", "bench"] if command != "check" else []
     program = [sys.executable, str(ROOT / "deploy.py"), command]
-    return seconds(flows, *program, "--flows", str(flows), "--target", "lab", *options, fine=fine)
+    return seconds(flows, *program, "--flows", str(flows), "--target", "lab", *options, exit_codes=exit_codes)
 
 
 def peer(flows: Path) -> float:
@@ -102,26 +102,26 @@ def peer(flows: Path) -> float:
 
 
 def remove() -> None:
-    """Take off the server what was registered."""
+    """Remove the benchmark's deployments, flows and work pool from the server."""
     with get_client(sync_client=True) as client:
-        ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[NAME]))
-        while found := client.read_deployments(deployment_filter=ours, limit=200):
-            for flow in {each.flow_id for each in found}:
-                client.delete_flow(flow)  # and its deployments
+        tagged = DeploymentFilter(tags=DeploymentFilterTags(all_=[NAME]))
+        while deployments := client.read_deployments(deployment_filter=tagged, limit=200):
+            for flow_id in {deployment.flow_id for deployment in deployments}:
+                client.delete_flow(flow_id)  # and its deployments
         if NAME in [pool.name for pool in client.read_work_pools()]:
             client.delete_work_pool(NAME)
 
 
 def main() -> None:
-    """Measure, print the table, keep the figures."""
+    """Measure, print the table, write the figures."""
     with tempfile.TemporaryDirectory() as scratch:
         flows = Path(scratch, "flows")
         write(flows)
         figures: dict[str, list[float]] = {}
 
-        def note(what: str, taken: float) -> None:
-            figures.setdefault(what, []).append(round(taken, 2))
-            print(f"{what}: {taken:.1f} s", file=sys.stderr)
+        def note(command: str, duration: float) -> None:
+            figures.setdefault(command, []).append(round(duration, 2))
+            print(f"{command}: {duration:.1f} s", file=sys.stderr)
 
         try:
             note("plan, all to be created", deploy(flows, "plan", (2,)))
@@ -133,20 +133,20 @@ def main() -> None:
             note("prefect deploy --all, nothing to change", peer(flows))
         finally:
             remove()
-    rows = {what: {"seconds": median(taken), "rounds": len(taken)} for what, taken in figures.items()}
+    rows = {command: {"seconds": median(durations), "rounds": len(durations)} for command, durations in figures.items()}
     base = rows["apply, nothing to change"]["seconds"]
     print(f"\n## {PROJECTS} projects with three deployments each\n\n| command | seconds | times apply | rounds |")
     print("|---|---|---|---|")
-    for what, row in rows.items():
-        print(f"| {what} | {row['seconds']:.1f} | {row['seconds'] / base:.1f} | {row['rounds']} |")
-    bars = {what: row["seconds"] <= MOST for what, row in rows.items() if row["rounds"] == ROUNDS}
-    print(
-        "", *(f"- {what}: at most {MOST:.0f} s: {'met' if met else 'NOT MET'}" for what, met in bars.items()), sep="\n"
-    )
+    for command, row in rows.items():
+        print(f"| {command} | {row['seconds']:.1f} | {row['seconds'] / base:.1f} | {row['rounds']} |")
+    bars = {command: row["seconds"] <= MAX_SECONDS for command, row in rows.items() if row["rounds"] == ROUNDS}
+    limit = f"at most {MAX_SECONDS:.0f} s"
+    lines = [f"- {command}: {limit}: {'met' if met else 'NOT MET'}" for command, met in bars.items()]
+    print("", *lines, sep="\n")
     results = ROOT / "bench/results"
     results.mkdir(exist_ok=True)
-    told = {"figures": rows, "bars": bars, "machine": {"processors": os.cpu_count()}}
-    (results / "deploy.json").write_text(json.dumps(told, indent=1))
+    result = {"figures": rows, "bars": bars, "machine": {"processors": os.cpu_count()}}
+    (results / "deploy.json").write_text(json.dumps(result, indent=1))
     if not all(bars.values()):
         sys.exit(1)
 

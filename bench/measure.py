@@ -1,7 +1,7 @@
-"""One way of doing the work, in a process of its own: `python bench/measure.py <module>:<function>`.
+"""Measure a way of doing the work, in its own process: `python bench/measure.py <module>:<function>`.
 
-Takes the arguments as JSON on stdin, prints rows, seconds (imports apart), seconds of CPU and the peak of memory in MB
-as JSON. What must be done before is not timed: the function `before_<function>` of the same module, if there is one.
+Reads the arguments as JSON from stdin; prints rows, seconds (without imports), seconds of CPU and the peak of memory in
+MB as JSON. The function `before_<function>` of the same module, if there is one, prepares the way and is not timed.
 """
 
 import json
@@ -19,20 +19,20 @@ def main() -> None:
     """Run the way named on the command line in an empty folder."""
     module, _, function = sys.argv[1].partition(":")
     ways = import_module(module)
-    way, before = getattr(ways, function), getattr(ways, f"before_{function}", None)
+    way, prepare = getattr(ways, function), getattr(ways, f"before_{function}", None)
     arguments = json.load(sys.stdin)
     with TemporaryDirectory(prefix="bench-", dir=arguments.pop("scratch")) as folder:
-        if before:
-            before(**arguments)
+        if prepare:
+            prepare(**arguments)
         started = perf_counter()
         rows = way(folder=Path(folder), **arguments)
         seconds = perf_counter() - started
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     figures = {
         "rows": rows,
         "seconds": round(seconds, 3),
-        "cpu_seconds": round(sum(each.ru_utime + each.ru_stime for each in used), 3),
-        "peak_mb": max(each.ru_maxrss for each in used) // 1024,
+        "cpu_seconds": round(sum(usage.ru_utime + usage.ru_stime for usage in usages), 3),
+        "peak_mb": max(usage.ru_maxrss for usage in usages) // 1024,
     }
     print(json.dumps(figures))
 

@@ -1,1 +1,1 @@
-"""One module a tool; each function does the same work and gives the number of rows."""
+"""One module per tool; each function does the same work and returns the number of rows."""

@@ -15,11 +15,12 @@ def extract(folder: Path, address: str, query: str) -> int:
         with parquet.ParquetWriter(folder / "all.parquet", batches.schema, compression="zstd") as file:
             for batch in batches:
                 file.write_batch(batch)
-    return parquet.read_metadata(folder / "all.parquet").num_rows
+    rows: int = parquet.read_metadata(folder / "all.parquet").num_rows
+    return rows
 
 
 def before_load(address: str, dump: str, table: str) -> None:
-    """An empty place, and no checkpoint that is still due."""
+    """Remove the table, and write outstanding changes to disk."""
     with adbc.connect(address, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute(f"DROP TABLE IF EXISTS {table}")
         cursor.execute("CHECKPOINT")
@@ -30,6 +31,6 @@ def load(folder: Path, address: str, dump: str, table: str) -> int:
     files = sorted(str(file) for file in Path(dump).rglob("*.parquet"))
     batches = dataset.dataset(files).scanner(batch_size=50_000).to_reader()
     with adbc.connect(address) as connection, connection.cursor() as cursor:
-        rows = cursor.adbc_ingest(table, batches, mode="create")
+        rows: int = cursor.adbc_ingest(table, batches, mode="create")
         connection.commit()
     return rows

@@ -12,4 +12,5 @@ def extract(folder: Path, address: str, query: str) -> int:
     with parquet.ParquetWriter(folder / "all.parquet", batches.schema, compression="zstd") as file:
         for batch in batches:
             file.write_batch(batch)
-    return parquet.read_metadata(folder / "all.parquet").num_rows
+    rows: int = parquet.read_metadata(folder / "all.parquet").num_rows
+    return rows

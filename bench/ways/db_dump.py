@@ -10,28 +10,27 @@ from urllib.parse import urlsplit
 import psycopg
 
 from files import Layout, write_files
+from records import Chunk
 from sources import Login, Source, open_source
-from stage import Chunk, Table
+from stage import Table
 from storage import Folder
 from targets import open_target
 
-BATCH = 50_000
-
-
+BATCH_ROWS = 50_000
 LAYOUT = Layout("parquet", add_timestamp_column=False)
 
 
 def source_at(address: str) -> Source:
     """The database at an address of the form scheme://user:password@host/database."""
     parts = urlsplit(address)
-    login = Login(parts.hostname, parts.path.strip("/"), parts.username, parts.password, parts.port)
+    login = Login(parts.hostname or "", parts.path.strip("/"), parts.username or "", parts.password or "", parts.port)
     return open_source({"postgresql": "postgres"}.get(parts.scheme, parts.scheme), login)
 
 
 def extract(folder: Path, address: str, query: str) -> int:
     """Database to Parquet."""
     source = source_at(address)
-    with closing(source.batches(query, BATCH)) as batches:
+    with closing(source.batches(query, BATCH_ROWS)) as batches:
         columns = source.columns(query)
         files = write_files(
             Folder(str(folder)), "data", "all", batches, columns, LAYOUT, datetime.now(UTC), lambda *_: None
@@ -40,23 +39,23 @@ def extract(folder: Path, address: str, query: str) -> int:
 
 
 def extract_in_two(folder: Path, address: str, query: str) -> int:
-    """Database to Parquet in two processes, each of which reads one half."""
+    """Database to Parquet in two processes; each reads half of the rows."""
     halves = [f"{query} WHERE id % 2 = {half}" for half in (0, 1)]
     with ProcessPoolExecutor(2) as processes:
         return sum(processes.map(extract, [folder / "0", folder / "1"], [address] * 2, halves))
 
 
 def before_load(address: str, dump: str, table: str) -> None:
-    """A dump to load, an empty place, and no checkpoint that is still due."""
-    place, source = Table(dump, "public", table), source_at(address)
-    if not place.published():
+    """Make a dump to load, remove the table, and write outstanding changes to disk."""
+    stage, source = Table(dump, "public", table), source_at(address)
+    if not stage.published():
         shutil.rmtree(dump, ignore_errors=True)
         now, query = datetime.now(UTC), "SELECT * FROM events"
         chunk = Chunk(query, None, LAYOUT, address)
-        version, columns = place.begin("overwrite", now), source.columns(query)
-        with closing(source.batches(query, BATCH)) as batches:
-            record = place.extract(version, chunk, columns, batches, lambda *_: None)
-        place.publish("overwrite", version, query, LAYOUT.schema(columns), [chunk], [record])
+        version, columns = stage.choose_version("overwrite", now), source.columns(query)
+        with closing(source.batches(query, BATCH_ROWS)) as batches:
+            record = stage.extract(version, chunk, columns, batches, lambda *_: None)
+        stage.publish("overwrite", version, query, LAYOUT.schema(columns), [chunk], [record])
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute(f"DROP TABLE IF EXISTS {table}")
         connection.execute("CHECKPOINT")
@@ -74,5 +73,7 @@ def load(folder: Path, address: str, dump: str, table: str) -> int:
             "password": parts.password,
         },
     )
-    place = Table(dump, "public", table)
-    return target.load(place, place.published()).rows
+    stage = Table(dump, "public", table)
+    if not (manifest := stage.published()):
+        raise FileNotFoundError(dump)
+    return target.load(stage, manifest).rows

@@ -1,4 +1,4 @@
-"""dlt, with the fastest of its backends that stream."""
+"""dlt, with its fastest streaming backend."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ os.environ |= {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "ERRO
 
 
 def extract(folder: Path, address: str, query: str) -> int:
-    """Database to Parquet; dlt reads the table, the query is not needed."""
+    """Database to Parquet; dlt reads the table and ignores the query."""
     table = sql_table(
         address.replace("mysql:", "mysql+pymysql:"),
         table="events",
@@ -26,4 +26,5 @@ def extract(folder: Path, address: str, query: str) -> int:
         dataset_name="bench",
     )
     pipeline.run(table, loader_file_format="parquet")
-    return sum(parquet.read_metadata(file).num_rows for file in (folder / "data" / "bench" / "events").iterdir())
+    rows: int = sum(parquet.read_metadata(file).num_rows for file in (folder / "data" / "bench" / "events").iterdir())
+    return rows

@@ -1,4 +1,4 @@
-"""The ceiling: what PostgreSQL sends in its binary format, read and thrown away."""
+"""The ceiling: PostgreSQL's binary output, read and discarded."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import psycopg
 
 
 def discard(folder: Path, address: str, query: str) -> int:
-    """COPY of the query, with one call of libpq a row."""
+    """COPY of the query, with one call of libpq per row."""
     rows = 0
     connection = psycopg.connect(address)
     libpq = connection.pgconn

@@ -1,14 +1,14 @@
-"""The flow's secrets: an environment variable `SECRET_<NAME>` where there is one, else the Prefect Secret block.
+"""The flow's secrets: the environment variable `SECRET_<NAME>` if it is set, else the Prefect Secret block.
 
-The blocks of prefect-snowflake stay out: dbt's profile needs the same values as the connector, so they would have to be
-taken out of the blocks again, at the cost of four packages and of a second place to keep the key pair in.
+The flow does not use the blocks of prefect-snowflake: dbt's profile needs the same values as the connector, so the flow
+would have to take them out of the blocks again. They would add four packages, and a second place for the key pair.
 """
 
 import json
-import logging
 import os
 import re
 from base64 import b64encode
+from typing import Any
 
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from prefect.blocks.system import Secret
 
+from report import Logger
+
 TEXTS = {
     *("account", "user", "role", "database", "warehouse", "schema", "host", "protocol"),
     *("password", "private_key", "passphrase"),
@@ -25,15 +27,18 @@ TEXTS = {
 
 
 def text(name: str) -> str:
-    """The secret of this name, which is a text."""
+    """The secret of this name. Raises ValueError where it is not a text, and LookupError where it is missing."""
     value = _secret(name)
     if not isinstance(value, str) or value.strip() in ("", "null"):
         raise ValueError(f"the secret {name!r} must be a text, and not an empty one")
     return value
 
 
-def snowflake(logger: logging.Logger | logging.LoggerAdapter) -> dict:
-    """Keyword arguments of `snowflake.connector.connect`, with the private key as the unencrypted DER it wants."""
+def snowflake(logger: Logger) -> dict[str, Any]:
+    """Keyword arguments of `snowflake.connector.connect`, with the private key as unencrypted DER.
+
+    Raises ValueError where the secret lacks something or has another shape, and LookupError where it is missing.
+    """
     value = _secret("snowflake")
     try:
         arguments = json.loads(value) if isinstance(value, str) else value
@@ -41,12 +46,12 @@ def snowflake(logger: logging.Logger | logging.LoggerAdapter) -> dict:
         arguments = None
     if not isinstance(arguments, dict):
         raise ValueError("the secret 'snowflake' is not a JSON object of connection arguments")
-    # what is null is as if it were not there
+    # null is the same as missing
     arguments = {name: value for name, value in arguments.items() if value is not None}
     if missing := {"account", "user", "database", "warehouse"} - {name for name, value in arguments.items() if value}:
         raise ValueError(f"the secret 'snowflake' lacks {', '.join(sorted(missing))}")
-    if wrong := [name for name in TEXTS & arguments.keys() if not isinstance(arguments[name], str)]:
-        raise ValueError(f"the secret 'snowflake' must have a text as {', '.join(sorted(wrong))}")
+    if other_types := [name for name in TEXTS & arguments.keys() if not isinstance(arguments[name], str)]:
+        raise ValueError(f"the secret 'snowflake' must have a text as {', '.join(sorted(other_types))}")
     if not re.fullmatch(r"[1-9][0-9]{0,4}", str(port := arguments.get("port", 443))) or int(port) > 65535:
         raise ValueError("the secret 'snowflake' must have a number from 1 to 65535 as port")
 
@@ -68,21 +73,22 @@ def _secret(name: str) -> object:
     if value := os.environ.get(variable):
         return value
     try:
-        return Secret.load(name, _sync=True).get()
+        # Prefect's stubs lack _sync
+        return Secret.load(name, _sync=True).get()  # type: ignore[call-arg, union-attr]
     except ValueError:
         raise LookupError(f"no secret {name!r}: create the Prefect Secret block {name}, or set {variable}") from None
 
 
-def private_key_text(arguments: dict) -> str:
-    """The private key as one line of text, as an environment variable holds it; empty where there is none."""
+def private_key_text(arguments: dict[str, Any]) -> str:
+    """The private key as one line of text, for an environment variable; empty where there is no key."""
     return b64encode(arguments.get("private_key", b"")).decode()
 
 
 def _der(pem: str, passphrase: str | None) -> bytes:
     try:
         key = load_pem_private_key(pem.encode(), passphrase.encode() if passphrase else None)
-    except (ValueError, TypeError):  # their messages are dropped, to be sure that nothing of the key is shown
+    except (ValueError, TypeError):  # the messages are dropped, because they may contain parts of the key
         raise ValueError(
-            "the private_key of the secret 'snowflake' is no PEM key, or its passphrase is wrong"
+            "the private_key of the secret 'snowflake' is not a PEM key, or its passphrase is wrong"
         ) from None
     return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())

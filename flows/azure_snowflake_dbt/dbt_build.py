@@ -1,8 +1,7 @@
-"""`dbt build` of the project beside this file, every node a Prefect task run of its own."""
+"""`dbt build` of the project beside this file; every node is a Prefect task run."""
 
 import hashlib
 import json
-import logging
 import os
 import re
 import shutil
@@ -12,11 +11,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from prefect_dbt import PrefectDbtRunner, PrefectDbtSettings
 
 from credentials import private_key_text
-from report import fields
+from report import Logger, fields
 
 PROJECT = Path(__file__).parent / "dbt"
 RESULTS = "run_results.json"
@@ -31,21 +31,21 @@ class DbtError(RuntimeError):
 
 @dataclass
 class NodeResult:
-    """What became of one model or test."""
+    """The result of a model or test."""
 
     node: str
     status: str
     seconds: float
     message: str | None
 
-    def row(self) -> dict:
-        """As a row of a table."""
+    def row(self) -> dict[str, Any]:
+        """The result as a row of a table artifact."""
         return asdict(self)
 
 
 @dataclass
 class Built:
-    """What dbt did: the nodes it ran, and whether these are only those that an earlier try had left."""
+    """The nodes that dbt ran, and whether they are only those that an earlier attempt left."""
 
     results: list[NodeResult]
     retried: bool
@@ -53,17 +53,18 @@ class Built:
 
 def build(
     folder: Path,
-    snowflake: dict,
+    snowflake: dict[str, Any],
     *,
     schema: str,
     variables: Mapping[str, str],
     data: str,
-    logger: logging.Logger | logging.LoggerAdapter,
+    logger: Logger,
 ) -> Built:
-    """Build and test every model into `schema`, or what an earlier try in the same `folder` left to do.
+    """Build and test every model into `schema`, or only those that an earlier attempt in the same `folder` left.
 
-    All that dbt writes goes to `folder`: the project may be read-only. `data` is the state of what the models read.
-    Only where it and the project are as they were may models of the earlier try stay: else all is built anew.
+    dbt writes to `folder` only: the project may be read-only. `data` is the state of the tables that the models read.
+    Models of the earlier attempt stay only if `data` and the project have not changed. Raises DbtError where dbt cannot
+    run.
     """
     started = time.monotonic()
     target = folder / "target"
@@ -72,7 +73,7 @@ def build(
     arguments = [command, "--no-use-colors", "--log-path", str(folder / "logs")]
     if command == "build":  # a retry takes them from the results
         arguments += ["--vars", json.dumps(dict(variables))]
-        # In this order: killed in between, or before there are results, the next try builds all.
+        # in this order: after a kill in between, or before there are results, the next attempt builds all
         (target / RESULTS).unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / STATE).write_text(json.dumps(state))
@@ -92,8 +93,8 @@ def build(
 
 
 def prune(folders: Path) -> None:
-    """Remove what failed runs left, but for the last ones; those of the last day may belong to a run at work."""
-    with suppress(FileNotFoundError):  # there is none yet, or another run prunes them too
+    """Remove folders of failed runs, except the latest; those of the last day may belong to an active run."""
+    with suppress(FileNotFoundError):  # there are no folders yet, or another run removes them too
         newest_first = sorted(folders.iterdir(), key=lambda folder: folder.stat().st_mtime, reverse=True)
         for folder in newest_first[FAILED_RUNS_KEPT:]:
             if folder.stat().st_mtime < time.time() - 24 * 3600:
@@ -101,10 +102,7 @@ def prune(folders: Path) -> None:
 
 
 def check(results: list[NodeResult]) -> list[str]:
-    """Fail where a node failed, naming it and those that were skipped for it, or where there was none.
-
-    Returns what is to be said of tests that found something and only warn of it.
-    """
+    """Raise DbtError where a node failed, or where there was none; returns the warnings of tests."""
     if not results:
         raise DbtError("dbt build: no model and no test was selected: is there one in dbt/models that is enabled?")
     if failed := [result for result in results if result.status in FAILED]:
@@ -115,8 +113,8 @@ def check(results: list[NodeResult]) -> list[str]:
     return [f"{result.node} warns: {_one_line(result.message)}" for result in results if result.status == "warn"]
 
 
-def _can_retry(folder: Path, state: dict) -> bool:
-    """Whether an earlier try left results with something still to do, of this same data and project."""
+def _can_retry(folder: Path, state: dict[str, str]) -> bool:
+    """Whether an earlier attempt with the same data and project left unfinished nodes."""
     try:
         if json.loads((folder / STATE).read_text()) != state:
             return False
@@ -140,8 +138,8 @@ def _results(path: Path) -> list[NodeResult]:
     ]
 
 
-def _profile(snowflake: dict, schema: str) -> dict[str, str]:
-    """What profiles.yml reads. dbt keeps DBT_ENV_SECRET_* out of its logs and artifacts."""
+def _profile(snowflake: dict[str, Any], schema: str) -> dict[str, str]:
+    """The variables that profiles.yml reads. dbt keeps DBT_ENV_SECRET_* out of its logs and artifacts."""
     plain = {
         f"DBT_SNOWFLAKE_{name.upper()}": str(snowflake[name])
         for name in ("account", "user", "role", "warehouse", "database", "host", "port", "protocol")
@@ -156,13 +154,13 @@ def _profile(snowflake: dict, schema: str) -> dict[str, str]:
 
 @contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set environment variables for dbt alone."""
-    before = {name: os.environ.get(name) for name in variables}
+    """Set environment variables for dbt, and restore them afterwards."""
+    original = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
         yield
     finally:
-        for name, value in before.items():
+        for name, value in original.items():
             if value is None:
                 del os.environ[name]
             else:
@@ -170,5 +168,5 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 
 def _one_line(message: str | None) -> str:
-    """All of it, because the first line of a database error names the model only; cut where a statement follows."""
+    """The message in one line, cut where a statement may follow; the first line alone names only the model."""
     return " ".join((message or "no message").split())[:300]

@@ -14,8 +14,9 @@ from prefect.settings import get_current_settings
 from pydantic import Field
 
 import credentials
-from azure_function import ExportFunction, Manifest
+from azure_function import ExportFunction
 from copy_into import Load, OnError
+from manifest import Manifest
 from report import Summary
 from snowflake_session import connect
 
@@ -38,12 +39,12 @@ def azure_snowflake_dbt(
 
     Args:
         logical_date: the day to load; by default the day (UTC) for which the run was scheduled.
-        dataset: what the function exports.
+        dataset: the dataset that the function exports.
         file_format: the format of the files between the function and the warehouse.
         target_table: the table, as schema.table, whose rows of that day are replaced; the models read it.
         stage: the Snowflake stage, as schema.stage, of the container that the function writes to.
-        on_error: what COPY INTO does with a row it cannot read: stop, leave the row out, or leave its file out.
-        allow_rejected_rows: load the day without the rows left out. By default the run shows them and fails.
+        on_error: how COPY INTO treats a row that it cannot read: it stops, leaves out the row, or leaves out its file.
+        allow_rejected_rows: load the day without the rejected rows. By default the run shows them and fails.
         dbt_schema: the schema in which the models are built.
         time_limit: seconds that the export may take, and each statement of the load.
     """
@@ -66,7 +67,7 @@ def azure_snowflake_dbt(
 @task
 def call_function(day: date, dataset: str, file_format: str, time_limit: int) -> Manifest:
     """Have the Azure Function export the dataset."""
-    # The same id on every retry of this flow run, so that the function never exports twice.
+    # every retry of this flow run has the same id, so that the function never exports twice
     export_id = f"{runtime.flow_run.id}-{day.isoformat()}"
     url, key = credentials.text("azure-function-url"), credentials.text("azure-function-key")
     with ExportFunction(url, key, time_limit, get_run_logger()) as function:
@@ -75,13 +76,13 @@ def call_function(day: date, dataset: str, file_format: str, time_limit: int) ->
 
 @dataclass
 class Loaded:
-    """What the load left: rows of the day, rows left out, and the state of the table the models read."""
+    """The result of the load: rows of the day, rejected rows, and the state of the table that the models read."""
 
     rows: int
     rejected: int
     state: str
     warnings: list[str]
-    files: str  # where to read what became of each file
+    files: str  # a link to the results of the files
 
 
 @task
@@ -90,28 +91,28 @@ def load(
 ) -> Loaded:
     """COPY the files into Snowflake and replace the day's rows."""
     logger = get_run_logger()
-    warnings = []
+    warnings: list[str] = []
     tag = json.dumps({"flow_run": runtime.flow_run.name})
     with closing(connect(credentials.snowflake(logger), query_tag=tag, time_limit=time_limit)) as session:
-        this_load = Load(session, manifest, logger, target=target_table, stage=stage, on_error=on_error)
-        # A retry of the flow run after a failure further on: what is loaded stays, and with it what was built on it.
-        if this_load.done_before():
-            return Loaded(manifest.rows, 0, this_load.state(), warnings, "loaded by an earlier try of this run")
+        copy_load = Load(session, manifest, logger, target=target_table, stage=stage, on_error=on_error)
+        # in a retry of the flow run after a later failure, the loaded rows stay, and so do the models built on them
+        if copy_load.already_loaded():
+            return Loaded(manifest.rows, 0, copy_load.state(), warnings, "loaded by an earlier attempt of this run")
 
-        files = this_load.copy()
+        files = copy_load.copy()
         artifact = create_table_artifact(
             key="azure-snowflake-dbt-files",
             table=[file.row() for file in files],
             description=f"Files copied for {target_table}, {manifest.logical_date.isoformat()}",
         )
-        if rejected := this_load.rejected_rows():
+        if rejected := copy_load.rejected_rows():
             create_table_artifact(
                 key="azure-snowflake-dbt-rejected-rows",
                 table=rejected,
                 description=f"The first rows rejected for {target_table}, {manifest.logical_date.isoformat()}",
             )
-        counts = this_load.reconcile(files, allow_rejected=allow_rejected)
-        rows = this_load.replace_partition(counts.staged)
+        counts = copy_load.reconcile(files, allow_rejected=allow_rejected)
+        rows = copy_load.replace_partition(counts.staged)
         if counts.rejected:
             warnings.append(f"{counts.rejected} of {manifest.rows} rows were rejected and are not in {target_table}")
         if not rows:
@@ -119,12 +120,12 @@ def load(
         for warning in warnings:
             logger.warning(warning)
         link = f"[file by file](/artifacts/artifact/{artifact})"
-        return Loaded(rows, counts.rejected, this_load.state(), warnings, link)
+        return Loaded(rows, counts.rejected, copy_load.state(), warnings, link)
 
 
 @dataclass
 class Models:
-    """What became of the models and tests: in one line, and what their tests warn of."""
+    """The result of the models and tests in one line, and the warnings of the tests."""
 
     result: str
     warnings: list[str]
@@ -133,7 +134,7 @@ class Models:
 @task
 def build_models(target_table: str, dbt_schema: str, data: str) -> Models:
     """Run `dbt build`; a failed model or test fails the run."""
-    import dbt_build  # here, because dbt takes seconds to import and sets up logging of its own
+    import dbt_build  # here, because dbt takes seconds to import and configures logging
 
     logger = get_run_logger()
     schema, table = target_table.split(".")
@@ -156,8 +157,8 @@ def build_models(target_table: str, dbt_schema: str, data: str) -> Models:
     warnings = dbt_build.check(built.results)
     for warning in warnings:
         logger.warning(warning)
-    shutil.rmtree(folder)  # after a failure it stays: for a retry, and for whoever looks into it
-    left = " that an earlier try had left" if built.retried else ""
+    shutil.rmtree(folder)  # after a failure it stays, for a retry and for debugging
+    left = " left by an earlier attempt" if built.retried else ""
     warned = f", {len(warnings)} with a warning" if warnings else ""
     link = f"[node by node](/artifacts/artifact/{artifact})"
     return Models(f"{len(built.results)} models and tests{left} passed in {dbt_schema}{warned}; {link}", warnings)

@@ -1,12 +1,12 @@
--- What an administrator runs once on a Snowflake account, so that the flow finds what it expects:
+-- An administrator runs this once on a Snowflake account, to make the objects that the flow needs:
 --   snow sql -f setup.sql -D storage_account=… -D tenant_id=… -D public_key=…
--- It may be run again. The lab's stand-in runs this same file at its start.
+-- You may run it again. The lab's stand-in runs the same file at its start.
 
 use role accountadmin;
 
 create warehouse if not exists shop_wh
     warehouse_size = xsmall auto_suspend = 60 initially_suspended = true
-    statement_timeout_in_seconds = 3600;  -- by default a statement of dbt that hangs is paid for two days
+    statement_timeout_in_seconds = 3600;  -- by default you pay for a hanging statement of dbt for two days
 
 create database if not exists shop;
 create schema if not exists shop.raw;
@@ -30,7 +30,7 @@ create stage if not exists shop.raw.exports
     url = 'azure://<% storage_account %>.blob.core.windows.net/exports/'
     storage_integration = shop_exports;
 
--- Snapshots of the shop's orders, one a day: the rows of one _logical_date are replaced together.
+-- Daily snapshots of the shop's orders: a load replaces the rows of one _logical_date together.
 create table if not exists shop.raw.orders (
     id number(38, 0) not null,
     customer_id number(38, 0),

@@ -1,6 +1,7 @@
-"""A Snowflake session that never waits for ever, and whose refusals are one line."""
+"""A Snowflake session with time limits, whose errors are one line."""
 
 import re
+from typing import Any
 
 import snowflake.connector
 from snowflake.connector import SnowflakeConnection
@@ -12,13 +13,13 @@ LOGIN_SECONDS = 60
 
 
 class SignInError(RuntimeError):
-    """No session; the message says why and holds no secret."""
+    """The session could not be opened; the message says why and contains no secret."""
 
 
-def connect(arguments: dict, *, query_tag: str, time_limit: int) -> SnowflakeConnection:
-    """Open a session. `time_limit` bounds each statement, on the server as in the client.
+def connect(arguments: dict[str, Any], *, query_tag: str, time_limit: int) -> SnowflakeConnection:
+    """Open a session. `time_limit` is in seconds, per statement, on the server and in the client.
 
-    Without it the connector asks again for ever while it gets no answer, or one of 5xx.
+    Without a limit the connector retries for ever while it gets no answer, or an answer of 5xx. Raises SignInError.
     """
     parameters = {
         "QUERY_TAG": query_tag,
@@ -39,6 +40,6 @@ def connect(arguments: dict, *, query_tag: str, time_limit: int) -> SnowflakeCon
 
 
 def one_line(error: Error) -> str:
-    """What Snowflake said, without its advice on ON_ERROR: that is a parameter of the flow."""
+    """Snowflake's message, without its advice on ON_ERROR, which is a parameter of the flow."""
     message = " ".join((error.raw_msg or error.msg or type(error).__name__).split())
     return re.sub(r" If you would like to continue loading when an error.*", "", message)

@@ -1,4 +1,4 @@
-"""Work that goes on while its last result is used."""
+"""Work ahead of its use."""
 
 from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,13 +8,17 @@ Item = TypeVar("Item")
 
 
 def ahead(items: Iterable[Item]) -> Generator[Item, None, None]:
-    """The items, each made in a thread of its own while the one before it is used; at most one of them waits.
+    """The items; a thread makes the next item while the caller uses the current one. At most one item waits.
 
-    Closing it waits for the item in the making.
+    Closing the generator waits for the item in progress.
     """
-    items, end = iter(items), object()
+    iterator, end = iter(items), _End()
     with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, items, end)
-        while (item := coming.result()) is not end:
-            coming = thread.submit(next, items, end)
+        future = thread.submit(next, iterator, end)
+        while not isinstance(item := future.result(), _End):
+            future = thread.submit(next, iterator, end)
             yield item
+
+
+class _End:
+    """What the thread returns after the last item."""

@@ -1,23 +1,26 @@
-"""What may change in a table's columns between one dump and the next, and what may not.
+"""Which changes of a table's columns between two dumps are safe.
 
-A new column is added, with null in the rows from before. A type may grow to one that holds every value of the old one.
-All else would lose or change values, and is refused.
+A new column is added, with null in earlier rows. A type may grow to a type that holds every value of the old type.
+Any other change would lose or change values, and is refused.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from query import ParameterError
+from errors import ParameterError
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column that is there. `type` None stands for one that Arrow does not know, such as uuid or jsonb."""
+    """A column of an existing table. `type` is None for types that Arrow does not have, such as uuid or jsonb."""
 
     type: pa.DataType | None
-    # a row is whole without it: the database itself fills it
+    # a row is complete without it: the database itself fills it
     filled: bool = False
+    # the database's name of the type
+    sql_type: str = ""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Changes:
 
 
 def holds(wide: pa.DataType, narrow: pa.DataType) -> bool:
-    """Whether every value of `narrow` is, exactly, one of `wide`."""
+    """Whether `wide` has every value of `narrow`, exactly."""
     if wide == narrow:
         return True
     if pa.types.is_integer(narrow):
@@ -37,53 +40,57 @@ def holds(wide: pa.DataType, narrow: pa.DataType) -> bool:
             lowest, highest = _range(wide)
             return lowest <= _range(narrow)[0] and _range(narrow)[1] <= highest
         # a number of a negative scale ends in zeros
-        places = wide.precision - wide.scale if pa.types.is_decimal(wide) and wide.scale >= 0 else 0
+        places: int = wide.precision - wide.scale if pa.types.is_decimal(wide) and wide.scale >= 0 else 0
         return places >= len(str(_range(narrow)[1]))
     if pa.types.is_decimal(narrow):
-        return (
+        return bool(
             pa.types.is_decimal(wide)
             and wide.scale >= narrow.scale
             and wide.precision - wide.scale >= narrow.precision - narrow.scale
             and wide.bit_width >= narrow.bit_width
         )
     if pa.types.is_float32(narrow):
-        return pa.types.is_float64(wide)
-    return pa.types.is_date32(narrow) and wide == pa.timestamp("us")
+        return bool(pa.types.is_float64(wide))
+    return bool(pa.types.is_date32(narrow) and wide == pa.timestamp("us"))
 
 
-def merge(before: pa.Schema, now: pa.Schema, where: str, mend: str) -> pa.Schema:
-    """The columns that take both the rows of before and those of now; those of before come first."""
-    changes = compare({field.name: Column(field.type) for field in before}, now, where, mend, narrower=False)
+def merge(published: pa.Schema, extracted: pa.Schema, table: str, remedy: str) -> pa.Schema:
+    """The columns that take both the published and the extracted rows; the published columns come first."""
+    existing = {field.name: Column(field.type) for field in published}
+    changes = compare(existing, extracted, table, remedy, allow_narrower=False)
     for field in changes.widened:
-        before = before.set(before.get_field_index(field.name), field)
+        published = published.set(published.get_field_index(field.name), field)
     for field in changes.added:
-        before = before.append(field)
-    return before
+        published = published.append(field)
+    return published
 
 
-def compare(there: dict[str, Column], now: pa.Schema, where: str, mend: str, narrower: bool = True) -> Changes:
-    """What must change in the columns that are there to take those of now; all that cannot is told at once.
+def compare(
+    existing: Mapping[str, Column], extracted: pa.Schema, table: str, remedy: str, allow_narrower: bool = True
+) -> Changes:
+    """How the existing columns must change to take the extracted ones.
 
-    A database takes what is narrower than its own column, which someone may have made wider on purpose.
+    Raises ParameterError with all columns that do not fit; `table` and `remedy` are words of its message. A database
+    may have wider columns than the dump (`allow_narrower`): someone may have widened them on purpose.
     """
-    wrong, widened = [], []
-    for name, column in there.items():
-        if name not in now.names:
+    problems, widened = [], []
+    for name, column in existing.items():
+        if name not in extracted.names:
             if not column.filled:
-                wrong.append(f"column {name} ({column.type or 'a type of the database'}) is no longer in the query")
+                problems.append(f"column {name} ({column.type or 'a type of the database'}) is no longer in the query")
             continue
-        field = now.field(name)
-        if column.type is None or column.type == field.type or (narrower and holds(column.type, field.type)):
+        field = extracted.field(name)
+        if column.type is None or column.type == field.type or (allow_narrower and holds(column.type, field.type)):
             continue
         if holds(field.type, column.type):
             widened.append(field)
         else:
-            wrong.append(f"column {name} was {column.type} and is {field.type} now")
-    if wrong:
+            problems.append(f"column {name} was {column.type} and is {field.type} now")
+    if problems:
         raise ParameterError(
-            f"execute_query: does not fit {where}: {'; '.join(wrong)}; give it as it was (AS, CAST), or {mend}"
+            f"execute_query: does not fit {table}: {'; '.join(problems)}; give it as it was (AS, CAST), or {remedy}"
         )
-    return Changes(tuple(field for field in now if field.name not in there), tuple(widened))
+    return Changes(tuple(field for field in extracted if field.name not in existing), tuple(widened))
 
 
 def _range(type_: pa.DataType) -> tuple[int, int]:

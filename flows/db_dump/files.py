@@ -1,4 +1,4 @@
-"""Rows to Parquet or CSV files, one in each hive folder."""
+"""Rows to Parquet or CSV files, one file per hive folder."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
@@ -15,19 +15,20 @@ import pyarrow.csv as csv
 import pyarrow.parquet as parquet
 
 from background import ahead
-from query import ParameterError
+from errors import ParameterError
+from hex_text import to_hex
 from storage import Folder
 
 DataType = Literal["csv", "parquet"]
 
 EXTRACTED_AT = pa.field("_extracted_at", pa.timestamp("us", "UTC"))
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
-# Each folder of a chunk is an open file
-MOST_FOLDERS = 500
-# The most that the name of a folder may have on a disk
-MOST_BYTES = 255
-# Two years, in which everything that a date is written by changes
-SOME_DAYS = pa.array(range(19_700, 20_431), pa.int32()).view(pa.date32())
+# Each folder of a chunk keeps a file open
+MAX_FOLDERS = 500
+# The limit of file systems for the name of a folder
+MAX_NAME_BYTES = 255
+# Two years, in which every part of a date changes
+SAMPLE_DAYS = pa.array(range(19_700, 20_431), pa.int32()).view(pa.date32())
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class File:
 
 @dataclass(frozen=True)
 class Layout:
-    """How rows become files."""
+    """How rows become files. Raises ParameterError for a date format whose folders are not in the order of days."""
 
     data_type: DataType
     partition_columns: tuple[str, ...] = ()
@@ -50,15 +51,15 @@ class Layout:
     add_timestamp_column: bool = True
 
     def __post_init__(self) -> None:
-        names = pc.strftime(SOME_DAYS, self.partition_date_format).to_pylist()
+        names = pc.strftime(SAMPLE_DAYS, self.partition_date_format).to_pylist()
         if any("%" in name for name in names) or names != sorted(names) or names[0] == names[-1]:
             raise ParameterError(
-                f"partition_date_format: {self.partition_date_format!r} makes {names[0]!r} of {SOME_DAYS[0]}; "
+                f"partition_date_format: {self.partition_date_format!r} makes {names[0]!r} of {SAMPLE_DAYS[0]}; "
                 "give codes of strftime without flags such as %-m, and keep days in order: %Y, %Y-%m or %Y-%m-%d"
             )
 
     def schema(self, columns: pa.Schema) -> pa.Schema:
-        """The columns of the files, from those of the query; refuses what cannot be laid out so."""
+        """The columns of the files. Raises ParameterError where the columns of the query do not fit the layout."""
         missing = [name for name in self.partition_columns if name not in columns.names]
         if missing:
             raise ParameterError(
@@ -76,8 +77,8 @@ class Layout:
         return columns.append(EXTRACTED_AT)
 
 
-class _Measured:
-    """A file that counts and hashes what is written to it."""
+class _MeasuredFile:
+    """A file that counts and hashes its content."""
 
     closed = False
 
@@ -99,7 +100,7 @@ class _Measured:
         self._file.flush()
 
     def close(self) -> None:
-        # the folder closes the file, and gives it its name
+        # the folder closes and names the file
         pass
 
     @property
@@ -117,28 +118,30 @@ def write_files(
     extracted_at: datetime,
     progress: Callable[[int, int], None],
 ) -> list[File]:
-    """Write the batches below `place`; all files are whole when this returns, and none is there when it raises.
+    """Write the batches below `place`. All files are complete when this returns, and none remains when it raises.
 
-    Their names are new each time, so that a file never changes once it is there. `progress` is told the number of
-    batches and of rows so far. Partition columns stay in the files: a folder's name cannot tell a null from a text.
+    File names are new each time, so that a file never changes. `progress` receives the number of batches and of rows
+    so far. Partition columns stay in the files: a folder's name cannot distinguish a null from a text.
     """
     schema = layout.schema(columns)
     name = f"{name}-{uuid4().hex[:8]}.{layout.data_type}"
-    writers, sinks, total = {}, {}, 0
+    writers: dict[str, tuple[str, parquet.ParquetWriter | csv.CSVWriter]] = {}
+    sinks: dict[str, _MeasuredFile] = {}
+    total = 0
     with ExitStack() as stack:
 
         def open_file(subfolder: str, sample: pa.RecordBatch) -> None:
-            if len(sinks) == MOST_FOLDERS:
+            if len(sinks) == MAX_FOLDERS:
                 raise ParameterError(
-                    f"partition_columns: more than {MOST_FOLDERS} folders in one piece of the query; use a coarser "
+                    f"partition_columns: more than {MAX_FOLDERS} folders in one piece of the query; use a coarser "
                     "partition_date_format (%Y-%m), a column with fewer values, or a shorter break_query_frequency"
                 )
             path = f"{place}/{subfolder}{name}"
-            sinks[path] = _Measured(stack.enter_context(folder.create(path)))
+            sinks[path] = _MeasuredFile(stack.enter_context(folder.create(path)))
             writers[subfolder] = path, stack.enter_context(_writer(sinks[path], sample, layout.data_type))
 
-        coming = stack.enter_context(closing(ahead(batches)))
-        for number, batch in enumerate(coming, 1):
+        batches_ahead = stack.enter_context(closing(ahead(batches)))
+        for number, batch in enumerate(batches_ahead, 1):
             if layout.add_timestamp_column:
                 stamp = pa.repeat(pa.scalar(extracted_at, EXTRACTED_AT.type), batch.num_rows)
                 batch = batch.append_column(EXTRACTED_AT, stamp)
@@ -156,11 +159,11 @@ def write_files(
     return [File(path, sink.rows, sink.bytes, sink.sha256) for path, sink in sinks.items()]
 
 
-def _writer(sink: _Measured, sample: pa.RecordBatch, data_type: DataType) -> parquet.ParquetWriter | csv.CSVWriter:
+def _writer(sink: _MeasuredFile, sample: pa.RecordBatch, data_type: DataType) -> parquet.ParquetWriter | csv.CSVWriter:
     schema = sample.schema
     if data_type == "csv":
         return csv.CSVWriter(sink, pa.schema([(field.name, _csv_type(field.type)) for field in schema]))
-    # a dictionary of values that hardly repeat takes time and room
+    # a dictionary of values that rarely repeat costs time and space
     repeating = [name for name in schema.names if pc.count_distinct(sample[name]).as_py() * 10 <= sample.num_rows]
     return parquet.ParquetWriter(sink, schema, compression="zstd", use_dictionary=repeating)
 
@@ -170,16 +173,15 @@ def _csv_type(type_: pa.DataType) -> pa.DataType:
 
 
 def _csv_text(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Bytes as PostgreSQL writes them in text, `\\x…`; all the rest CSV can hold."""
+    """The rows with bytes as text, which CSV can hold."""
     for number, field in enumerate(batch.schema):
         if pa.types.is_binary(field.type):
-            text = [None if value is None else "\\x" + value.hex() for value in batch[number].to_pylist()]
-            batch = batch.set_column(number, field.name, pa.array(text, pa.string()))
+            batch = batch.set_column(number, field.name, to_hex(batch[number]))
     return batch
 
 
 def _split(batch: pa.RecordBatch, layout: Layout) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """The rows of each hive folder; rows belong together when they have the same value in every partition column."""
+    """The hive folders and their rows; rows with equal values in every partition column share a folder."""
     if not layout.partition_columns:
         yield "", batch
         return
@@ -197,9 +199,9 @@ def _folder_names(values: pa.Array, column: str, date_format: str) -> pa.Array:
     names = [f"{quote(column, safe='')}_partition={quote(value, safe='')}" for value in values.dictionary.to_pylist()]
     names.append(f"{quote(column, safe='')}_partition={NO_VALUE}")
     longest = max(names, key=len)
-    if len(longest) > MOST_BYTES:
+    if len(longest) > MAX_NAME_BYTES:
         raise ParameterError(
             f"partition_columns: a value of {column} makes a folder's name of {len(longest)} bytes, {longest[:60]}…, "
-            f"and {MOST_BYTES} is the most; choose a column of short values, or cut it in execute_query (LEFT, SUBSTR)"
+            f"the limit is {MAX_NAME_BYTES}; choose a column of short values, or cut it in execute_query (LEFT, SUBSTR)"
         )
     return pc.take(pa.array(names), pc.fill_null(values.indices, len(names) - 1))

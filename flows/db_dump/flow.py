@@ -1,5 +1,6 @@
-"""Dump a query of a database to Parquet or CSV files, in pieces, so that a run that broke off goes on where it stopped,
-and load them into another database.
+"""Dump a query of a database to Parquet or CSV files, and load them into another database.
+
+The query is read in pieces, so that a run can continue where an interrupted one stopped.
 
 Alone, without a server: `python -m flow '{"db_host": "localhost", "staging_root": "/tmp/dumps"}'`.
 """
@@ -12,22 +13,23 @@ from typing import Annotated, Literal
 
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
-from prefect.tasks import exponential_backoff
 from pydantic import Field, PositiveInt
 
 from credentials import database_login, target_arguments
+from errors import ParameterError
 from files import DataType, Layout
 from periods import Current, Frequency
-from query import ParameterError, chunk_query, clean, column_list, periods
+from query import chunk_query, clean, column_list, periods
+from records import Chunk, DumpMode
 from reports import Progress, fields, report
 from sources import Login, open_source
-from stage import Chunk, DumpMode, Table
+from stage import Table
 from targets import Target, open_target
-from tasks import check_target, describe, load, read_all, read_chunk
+from tasks import check_target, describe, load, read_all, read_chunk, retrying
 
-# a folder's name may have so many bytes
+# the limit of file systems for a folder's name is 255 bytes
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=255)]
-# `deploy.py check` sees by this format that a value names a Secret block
+# the format tells `deploy.py check` that the value names a Secret block
 SECRET_BLOCK = Field(json_schema_extra={"format": "secret-block"})
 
 
@@ -39,7 +41,7 @@ def db_dump(
     db_database: str = "shop",
     db_charset: str | None = None,
     execute_query: str = "SELECT * FROM orders",
-    infisical_secret_path: Annotated[str, SECRET_BLOCK] = "/source-postgres",  # noqa: S107 - where it is, not what it is
+    infisical_secret_path: Annotated[str, SECRET_BLOCK] = "/source-postgres",  # noqa: S107 - a path, not a secret
     dataset_id: Name = "shop",
     table_id: Name = "orders",
     dump_mode: DumpMode = "overwrite",
@@ -61,45 +63,50 @@ def db_dump(
     target_type: Literal["postgres", "duckdb", "snowflake"] | None = None,
     target_secret_path: Annotated[str | None, SECRET_BLOCK] = None,
 ) -> None:
-    """Dump a query to files, and load them into a database if one is given.
+    """Dump a query to files, and load the files into a database if target_type names one.
 
     Days begin and end at midnight UTC.
 
+    The parameters from db_type to max_concurrency, except allow_empty, are a compatibility contract: they have the
+    names of the database dump in the pipelines of the city of Rio, whose parameters are taken over unchanged. Do not
+    rename them, even where a name is misleading: infisical_secret_path names a Prefect Secret block,
+    retry_dump_upload_attempts covers reading too, and batch_data_type is the file format.
+
     Args:
-        db_type: The kind of database; `mysql` is MariaDB too. `sql_server` and `oracle` are not proven against a
+        db_type: The kind of database; `mysql` includes MariaDB. `sql_server` and `oracle` are not tested against a
             server.
         db_host: Name or address of the database server.
-        db_port: Its port; by default the usual one of db_type.
+        db_port: Its port; by default the standard port of db_type.
         db_database: The database on that server.
         db_charset: The encoding of its text; by default UTF-8.
         execute_query: The SELECT to dump.
         infisical_secret_path: Names the Prefect Secret block that holds the login, as JSON with user and password:
-            without the leading slash, and with a hyphen for each `/` and `_`.
-        dataset_id: The folder of the dump, below the root.
-        table_id: The folder of the table, below that of the dataset.
-        dump_mode: `overwrite` replaces the table when the whole of the dump is there. `append` adds to it: the pieces
-            of break_query_frequency that are not there yet or were not over when they were read, or else all rows.
-            New columns are added to it, and types that grew are widened.
-        allow_empty: Let all rows of the table be replaced by none, where the query gives none.
+            the path without its leading slash, and with a hyphen for each `/` and `_`.
+        dataset_id: The folder of the dataset, below the root.
+        table_id: The folder of the table, below the dataset's folder.
+        dump_mode: `overwrite` replaces the table when the dump is complete. `append` adds to the table: with
+            break_query_frequency the pieces that are missing or had not ended when they were read, otherwise all
+            rows. It adds new columns, and widens types that grew.
+        allow_empty: Replace the rows of the table even where the query gives no rows.
         only_staging_dataset: Stage the files, but leave the published table as it is, and load nothing.
         add_timestamp_column: Add the column `_extracted_at`, the time at which reading began.
-        partition_columns: Columns, with commas between them, by whose values the files lie in folders. The first one
-            is that of the dates below.
-        partition_date_format: How a date becomes the name of a folder; `%Y-%m` makes one folder a month.
+        partition_columns: Columns, separated by commas, whose values name the folders of the files. The dates below
+            refer to the first column.
+        partition_date_format: How a date becomes the name of a folder; `%Y-%m` makes one folder per month.
         lower_bound_date: Leave out rows before this day.
-        break_query_frequency: Cut the query into pieces of this length. Rows without a date are in none of them.
+        break_query_frequency: Cut the query into pieces of this length. No piece has the rows without a date.
         break_query_start: The first day.
-        break_query_end: The last day, which is dumped whole: a date, or `current_day`, `current_month`, `current_year`.
-        retry_dump_upload_attempts: How often a piece, or the load, is tried again when a database cannot be reached or
-            breaks off.
-        batch_size: Rows that are held in memory at a time.
-        batch_data_type: The format of the files. CSV knows no types; Parquet keeps them.
-        log_number_of_batches: Log progress each time so many batches are written.
-        max_concurrency: Pieces that are read at the same time, each in a process of its own.
+        break_query_end: The last day, included: a date, or `current_day`, `current_month`, `current_year`.
+        retry_dump_upload_attempts: How often to retry the reading of a piece, or the load, when a database cannot be
+            reached or the connection breaks.
+        batch_size: Rows in memory at a time.
+        batch_data_type: The format of the files. Parquet keeps types, CSV does not.
+        log_number_of_batches: Log progress each time this number of batches is written.
+        max_concurrency: Pieces to read at the same time, each in its own process.
         staging_root: Where the files go, a folder or an fsspec address; by default the environment variable
             DB_DUMP_ROOT, or else the folder `db_dump` in the state directory of the service.
-        target_type: The kind of database to load what is published into, as the table `<dataset_id>.<table_id>`. Views,
-            rights and indexes stay; new columns are added, and types that grew are widened. By default none.
+        target_type: The kind of database to load the published table into, as `<dataset_id>.<table_id>`; by default
+            none. Views, rights and indexes stay; new columns are added, and types that grew are widened.
         target_secret_path: Names the Prefect Secret block with the connection arguments of the target, as JSON: for
             postgres host, port, dbname, user, password, sslmode …; for duckdb database, the path of its file; for
             snowflake account, user, private_key (and passphrase), database, warehouse, role …
@@ -116,26 +123,23 @@ def db_dump(
 
     name, origin = f"{dataset_id}.{table_id}", f"{db_type}://{db_host}:{db_port}/{db_database}"
     if dump_mode == "append" and not break_query_frequency:
+        # each run adds its own rows
         origin += f"#{flow_run.id}"
     chunks = [
         Chunk(chunk_query(query, columns, piece, lower_bound_date, source), piece, layout, origin) for piece in pieces
     ]
-    retrying = {
-        "retries": retry_dump_upload_attempts,
-        "retry_delay_seconds": exponential_backoff(5),
-        "retry_jitter_factor": 0.5,
-    }
+    retries = retry_dump_upload_attempts
     with table.lock():
         by_date = bool(break_query_frequency or lower_bound_date)
-        schema = describe.with_options(**retrying)(source, query, layout, by_date)
-        merged = table.columns(dump_mode, chunks, schema)
+        schema = retrying(describe, retries)(source, query, layout, by_date)
+        merged = table.merged_schema(dump_mode, chunks, schema)
         if target:
-            check_target.with_options(**retrying)(target, table, table.draft(dump_mode, query, merged, chunks))
+            retrying(check_target, retries)(target, table, table.draft(dump_mode, query, merged, chunks))
         now = datetime.now(UTC)
-        version = table.begin(dump_mode, now)
-        whole = table.whole(version, chunks, schema, now)
-        present = {record.id for record in whole}
-        missing = [chunk for chunk in chunks if chunk.id not in present]
+        version = table.choose_version(dump_mode, now)
+        reused_records = table.reusable_records(version, chunks, schema, now)
+        reused = {record.id for record in reused_records}
+        missing = [chunk for chunk in chunks if chunk.id not in reused]
         log.info("%s: %s", name, fields(pieces=len(chunks), to_read=len(missing), version=version))
 
         common = {
@@ -147,29 +151,32 @@ def db_dump(
             "log_every": log_number_of_batches,
         }
         progress = Progress(dataset_id, table_id, len(missing))
-        records = whole + read_all(missing, read_chunk.with_options(**retrying), common, max_concurrency, progress)
-        manifest = loaded = None
+        reading = retrying(read_chunk, retries)
+        records = reused_records + read_all(missing, reading, common, max_concurrency, progress)
+        manifest = load_result = None
         if only_staging_dataset:
-            log.info("%s: staged, not published, as only_staging_dataset says", name)
+            log.info("%s: staged; not published, because only_staging_dataset is set", name)
         else:
             manifest = table.publish(dump_mode, version, query, merged, chunks, records, allow_empty)
             seconds = round((datetime.now(UTC) - now).total_seconds(), 1)
             log.info("%s: published %s", name, fields(rows=manifest.rows, bytes=manifest.bytes, seconds=seconds))
         if manifest and target:
-            loaded = load.with_options(**retrying)(target, table, manifest, allow_empty)
-    report(dataset_id, table_id, records, present, manifest, loaded)
+            load_result = retrying(load, retries)(target, table, manifest, allow_empty)
+    report(dataset_id, table_id, records, reused, manifest, load_result)
 
 
 def target_of(target_type: str | None, target_secret_path: str | None) -> Target | None:
     """The database to load into, if any."""
-    if bool(target_type) != bool(target_secret_path):
+    if target_type and target_secret_path:
+        return open_target(target_type, target_arguments(target_secret_path))
+    if target_type or target_secret_path:
         missing = "target_secret_path" if target_type else "target_type"
         raise ParameterError(f"{missing}: is missing; give target_type and target_secret_path, or neither")
-    return open_target(target_type, target_arguments(target_secret_path)) if target_type else None
+    return None
 
 
 def default_root() -> str:
-    """Where dumps go when no parameter says so."""
+    """The root of dumps without staging_root."""
     if root := os.environ.get("DB_DUMP_ROOT"):
         return root
     if state := os.environ.get("STATE_DIRECTORY"):

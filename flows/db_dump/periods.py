@@ -14,7 +14,7 @@ ONE_DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Period:
-    """The days from `start` up to, but without, `stop`."""
+    """The days from `start` up to, but not including, `stop`."""
 
     start: date
     stop: date
@@ -24,9 +24,9 @@ class Period:
 
 
 def split(start: date, stop: date, frequency: Frequency) -> Iterator[Period]:
-    """Cut [start, stop) where periods of the calendar begin: Mondays, first days of months, of years.
+    """Cut [start, stop) where periods of the calendar begin: on Mondays, on first days of months, of years.
 
-    The first and the last piece may be shorter than a period. No day is missing, and none is in two pieces.
+    The first and the last piece may be shorter than a period. Every day is in exactly one piece.
     """
     while start < stop:
         following = min(_next_boundary(start, frequency), stop)
@@ -35,7 +35,7 @@ def split(start: date, stop: date, frequency: Frequency) -> Iterator[Period]:
 
 
 def day_after(end: date | Current, today: date) -> date:
-    """The first day that is no longer part of a range ending with `end`; the current month or year is taken whole."""
+    """The first day after a range that ends with `end`; the current month or year counts to its last day."""
     match end:
         case "current_day":
             return today + ONE_DAY

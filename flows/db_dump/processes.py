@@ -1,4 +1,4 @@
-"""Processes that do not outlive the one that started them."""
+"""Processes that do not outlive their parent."""
 
 import ctypes
 import os
@@ -9,11 +9,12 @@ PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent() -> None:
-    """Have the kernel kill this process when its parent is gone, killed even: nobody would take what it makes.
+    """Have the kernel kill this process when its parent has ended, even by SIGKILL: nobody would use its result.
 
-    A thread that watches the parent would not do: a driver that waits for its database may hold it up for ever.
+    A thread that watches the parent is not enough: a driver that waits for its database may block it for ever.
     """
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent_process().pid:
-        # it was gone before
+    parent = parent_process()
+    if parent and os.getppid() != parent.pid:
+        # the parent had ended before the call
         os._exit(1)

@@ -6,17 +6,14 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from errors import ParameterError
 from periods import Current, Frequency, Period, day_after, split
 
-MOST_CHUNKS = 10_000
-
-
-class ParameterError(ValueError):
-    """A parameter that cannot be used; the message begins with its name and says what is accepted."""
+MAX_CHUNKS = 10_000
 
 
 class Quotes(Protocol):
-    """What the texts need to know of a database."""
+    """The part of a source that these functions need."""
 
     def quote(self, identifier: str) -> str: ...
 
@@ -42,7 +39,7 @@ def periods(
     end: date | Current | None,
     now: datetime | None = None,
 ) -> list[Period | None]:
-    """The ranges to read of the first partition column; `[None]` where the query is read in one piece."""
+    """The ranges of the first partition column to read; `[None]` where the query is read in one piece."""
     if frequency is None:
         for name, value in {"break_query_start": start, "break_query_end": end}.items():
             if value is not None:
@@ -65,27 +62,27 @@ def periods(
     first, stop = max(bounds), day_after(end, (now or datetime.now(UTC)).date())
     if first >= stop:
         raise ParameterError(f"break_query_end: {end} lies before the first day, {first}; give a later one")
-    cut = list(islice(split(first, stop, frequency), MOST_CHUNKS + 1))
-    if len(cut) > MOST_CHUNKS:
+    pieces: list[Period | None] = list(islice(split(first, stop, frequency), MAX_CHUNKS + 1))
+    if len(pieces) > MAX_CHUNKS:
         raise ParameterError(
-            f"break_query_frequency: {frequency} from {first} to {end} makes more than {MOST_CHUNKS:,} pieces; "
+            f"break_query_frequency: {frequency} from {first} to {end} makes more than {MAX_CHUNKS:,} pieces; "
             "take longer ones"
         )
-    return cut
+    return pieces
 
 
 def check_dates(column: str, columns: pa.Schema) -> None:
-    """Refuse to cut the query by a column that is no date: numbers and texts compare with days, and no row is left."""
+    """Raise ParameterError where the column has no dates: a comparison of numbers or texts with days leaves no row."""
     type_ = columns.field(column).type
     if not (pa.types.is_date(type_) or pa.types.is_timestamp(type_)):
         raise ParameterError(
-            f"partition_columns: break_query_frequency and lower_bound_date go by the first column, and {column} is "
-            f"no date but {type_}; make it one in execute_query (CAST(… AS date)), or name a column of dates first"
+            "partition_columns: break_query_frequency and lower_bound_date need dates in the first column, and "
+            f"{column} is of type {type_}; cast it in execute_query (CAST(… AS date)), or name a column of dates first"
         )
 
 
 def clean(query: str) -> str:
-    """The query as it can stand inside another one."""
+    """The query without a semicolon at its end, to put inside another query."""
     query = query.strip().rstrip("; \t\r\n")
     if not query:
         raise ParameterError("execute_query: is empty; give a SELECT")
@@ -97,13 +94,13 @@ def chunk_query(
 ) -> str:
     """The query, limited to the period or the lower bound.
 
-    The column stands bare, so that an index on it is used.
+    The condition uses the bare column, so that the database can use an index on it.
     """
-    # no AS before the name: Oracle knows none there
+    # without AS before the name, which Oracle does not accept there
     selected = f"SELECT * FROM (\n{query}\n) source"  # noqa: S608 - the query is the user's own, the session read-only
     if not (period or lower_bound_date):
         return selected
-    # where a source says nothing else, the database reads '2024-01-31' as the type of the column
+    # without a method of the source, the database reads '2024-01-31' as the type of the column
     literal, column = getattr(source, "literal", "'{}'".format), source.quote(columns[0])
     if period:
         return f"{selected}\nWHERE {column} >= {literal(period.start)} AND {column} < {literal(period.stop)}"

@@ -9,60 +9,69 @@ import pyarrow.csv as csv
 import pyarrow.parquet as parquet
 
 from background import ahead
+from errors import one_line
+from hex_text import from_hex
 from storage import Folder, StorageError
 
 BATCH_ROWS = 16_384
-# A row of CSV must fit; where one does not, larger blocks are taken, up to the most that Arrow has
+# A row of CSV must fit into a block; for a larger row the blocks grow, up to Arrow's limit
 BLOCK_BYTES = 32 * 1024 * 1024
-MOST_BYTES = 2**31 - 1
+MAX_BLOCK_BYTES = 2**31 - 1
 
 
-def read_files(folder: Folder, paths: Iterable[str], columns: pa.Schema, wanted: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The rows of the files as `wanted`; `columns` are those of the dump, of which older files may have fewer."""
+def read_files(
+    folder: Folder, paths: Iterable[str], dump_schema: pa.Schema, schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    """The rows of the files, with the columns and types of `schema`.
+
+    `dump_schema` has the columns of the dump, of which older files may have fewer. Raises StorageError for a file that
+    cannot be read.
+    """
 
     def batches() -> Iterator[pa.RecordBatch]:
         for path in paths:
             read = _read_parquet if path.endswith(".parquet") else _read_csv
             try:
-                yield from (_fit(batch, wanted) for batch in read(folder, path, columns))
+                yield from (_conform(batch, schema) for batch in read(folder, path, dump_schema))
             except (pa.ArrowException, OSError) as error:
-                cause = " ".join(str(error).split())
-                raise StorageError(f"{path}: cannot be read ({cause}); dump it again with overwrite") from error
+                raise StorageError(
+                    f"{path}: cannot be read ({one_line(error)}); dump it again with overwrite"
+                ) from error
 
-    with closing(ahead(batches())) as coming:
-        yield from coming
+    with closing(ahead(batches())) as batches_ahead:
+        yield from batches_ahead
 
 
-def _read_parquet(folder: Folder, path: str, _columns: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _read_parquet(folder: Folder, path: str, _dump_schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     with folder.open(path) as file, parquet.ParquetFile(file) as content:
         yield from content.iter_batches(BATCH_ROWS, use_threads=False)
 
 
-def _read_csv(folder: Folder, path: str, columns: pa.Schema) -> Iterator[pa.RecordBatch]:
-    rows, block = 0, BLOCK_BYTES
+def _read_csv(folder: Folder, path: str, dump_schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    rows_read, block_bytes = 0, BLOCK_BYTES
     while True:
         try:
-            for batch in _csv_batches(folder, path, columns, rows, block):
-                rows += batch.num_rows
+            for batch in _csv_batches(folder, path, dump_schema, rows_read, block_bytes):
+                rows_read += batch.num_rows
                 yield batch
             return
         except pa.ArrowInvalid as error:
-            if "straddl" not in str(error) or block == MOST_BYTES:
+            if "straddl" not in str(error) or block_bytes == MAX_BLOCK_BYTES:
                 raise
-            block = min(block * 8, MOST_BYTES)
+            block_bytes = min(block_bytes * 8, MAX_BLOCK_BYTES)
 
 
 def _csv_batches(
-    folder: Folder, path: str, columns: pa.Schema, skipped: int, block_bytes: int
+    folder: Folder, path: str, dump_schema: pa.Schema, rows_to_skip: int, block_bytes: int
 ) -> Iterator[pa.RecordBatch]:
     with (
         folder.open(path) as file,
         csv.open_csv(
             file,
-            read_options=csv.ReadOptions(block_size=block_bytes, skip_rows_after_names=skipped),
+            read_options=csv.ReadOptions(block_size=block_bytes, skip_rows_after_names=rows_to_skip),
             parse_options=csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
             convert_options=csv.ConvertOptions(
-                column_types={field.name: _read_as(field.type) for field in columns},
+                column_types={field.name: _csv_type(field.type) for field in dump_schema},
                 null_values=[""],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=False,
@@ -71,28 +80,27 @@ def _csv_batches(
     ):
         for batch in content:
             typed = [
-                _typed(array, columns.field(name).type) for name, array in zip(batch.schema.names, batch, strict=True)
+                _typed(array, dump_schema.field(name).type)
+                for name, array in zip(batch.schema.names, batch, strict=True)
             ]
             yield pa.record_batch(typed, names=batch.schema.names)
 
 
-def _read_as(type_: pa.DataType) -> pa.DataType:
-    """Bytes lie in CSV as text, and long decimals are none that Arrow reads."""
+def _csv_type(type_: pa.DataType) -> pa.DataType:
+    """The type to read from CSV, where bytes are text; Arrow does not read long decimals."""
     return pa.string() if pa.types.is_binary(type_) or pa.types.is_decimal256(type_) else type_
 
 
 def _typed(values: pa.Array, type_: pa.DataType) -> pa.Array:
-    if pa.types.is_binary(type_):
-        return pa.array([None if text is None else bytes.fromhex(text[2:]) for text in values.to_pylist()], type_)
-    return values.cast(type_)
+    return from_hex(values, type_) if pa.types.is_binary(type_) else values.cast(type_)
 
 
-def _fit(batch: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
-    """The batch with the wanted columns: null where it has none, cast where they have grown since."""
+def _conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The batch with the columns of the schema: null where the batch lacks them, cast where they have grown since."""
     arrays = [
         pc.cast(batch[field.name], field.type)
         if field.name in batch.schema.names
         else pa.nulls(batch.num_rows, field.type)
-        for field in wanted
+        for field in schema
     ]
-    return pa.record_batch(arrays, schema=wanted)
+    return pa.record_batch(arrays, schema=schema)

@@ -1,4 +1,7 @@
-"""What a run shows on Prefect's pages, and how its figures stand in its logs."""
+"""The artifacts of a run, and the format of figures in its logs."""
+
+from typing import cast
+from uuid import UUID
 
 from prefect.artifacts import (
     create_markdown_artifact,
@@ -7,28 +10,30 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from stage import Manifest, Record
+from records import Manifest, Record
 from targets import Result
 
 
 def fields(**values: object) -> str:
-    """`rows=5000 seconds=1.2`, for programs that read logs."""
+    """`rows=5000 seconds=1.2`, which log tools can parse."""
     return " ".join(f"{name}={value}" for name, value in values.items())
 
 
 class Progress:
-    """How many of the pieces are read, as an artifact."""
+    """An artifact that shows how many pieces have been read."""
 
     def __init__(self, dataset_id: str, table_id: str, pieces: int) -> None:
         self._pieces, self._percent = pieces, 0 if pieces else 100
-        self._artifact = create_progress_artifact(
+        artifact = create_progress_artifact(
             progress=float(self._percent),
             key=_key(dataset_id, table_id, "progress"),
             description=f"Pieces of {dataset_id}.{table_id}",
         )
+        # a coroutine in asynchronous flows only
+        self._artifact = cast(UUID, artifact)
 
     def done(self, pieces: int) -> None:
-        """Tell that so many pieces are read; each percent once."""
+        """Show the number of pieces read; the artifact changes once per percent."""
         percent = pieces * 100 // self._pieces
         if percent > self._percent:
             self._percent = percent
@@ -39,11 +44,11 @@ def report(
     dataset_id: str,
     table_id: str,
     records: list[Record],
-    present: set[str],
+    reused: set[str],
     manifest: Manifest | None,
-    loaded: Result | None,
+    load_result: Result | None,
 ) -> None:
-    """Show the pieces as a table, and what is published and loaded as a few lines."""
+    """Show the pieces as a table, and a summary of the published and loaded table."""
     create_table_artifact(
         key=_key(dataset_id, table_id),
         table=[
@@ -54,7 +59,7 @@ def report(
                 "bytes": record.bytes,
                 "files": len(record.files),
                 "seconds": record.seconds,
-                "read": "before" if record.id in present else "now",
+                "read": "before" if record.id in reused else "now",
             }
             for record in records
         ],
@@ -66,16 +71,16 @@ def report(
             markdown=f"# {dataset_id}.{table_id}\n\n"
             f"{manifest.rows:,} rows, {manifest.bytes:,} bytes of {manifest.data_type}, "
             f"{sum(len(chunk.files) for chunk in manifest.chunks)} files, version `{manifest.version}`\n\n"
-            + (f"{_loaded(loaded)}\n\n" if loaded else "")
+            + (f"{_load_summary(load_result)}\n\n" if load_result else "")
             + "| column | type |\n|---|---|\n"
             + "".join(f"| {name} | {type_} |\n" for name, type_ in manifest.columns.items()),
             description=f"What is published of {dataset_id}.{table_id}",
         )
 
 
-def _loaded(loaded: Result) -> str:
-    changes = [f"added {name}" for name in loaded.added] + [f"widened {name}" for name in loaded.widened]
-    return f"Loaded: {loaded.rows:,} rows of {loaded.chunks} pieces" + (f"; {', '.join(changes)}" if changes else "")
+def _load_summary(result: Result) -> str:
+    changes = [f"added {name}" for name in result.added] + [f"widened {name}" for name in result.widened]
+    return f"Loaded: {result.rows:,} rows of {result.chunks} pieces" + (f"; {', '.join(changes)}" if changes else "")
 
 
 def _key(*parts: str) -> str:

@@ -1,137 +1,32 @@
-"""The folder of a dumped table: chunks that are whole are kept, and published all together.
+"""The folder of a dumped table: complete chunks are kept, and published all together.
 
     <root>/<dataset>/<table>/
         manifest.json                     the published table: its files, and nothing else, are the table
-        versions/<version>/chunks/*.json  one record a whole chunk, written after its files
+        versions/<version>/chunks/*.json  one record per complete chunk, written after its files
         versions/<version>/data/…         the files, in hive folders where there are partition columns
 
-Publishing replaces manifest.json, in one step. An overwrite stages a new version and publishes that; an append adds
-chunks to the published version. A run that broke off is taken up where it stopped.
+Publishing replaces manifest.json, in one step. An overwrite stages a new version and publishes it; an append adds
+chunks to the published version. A run continues where an interrupted one stopped.
 """
 
 import base64
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, time, timedelta
-from typing import Literal
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
 import drift
+from errors import ParameterError
 from files import File, Layout, write_files
-from periods import Period
-from query import ParameterError
 from reading import read_files
+from records import Chunk, DumpMode, Manifest, Record, digest, span_of
 from storage import Folder
 
-DumpMode = Literal["overwrite", "append"]
-
-# A chunk read longer ago by a run that broke off is read again: a table is not put together from different days
+# Chunks that an interrupted run read longer ago are read again: a table is not put together from different days
 RESUME_WITHIN = timedelta(hours=24)
-
-
-def digest(*parts: object) -> str:
-    """A short name for what the parts say."""
-    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:12]
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """One query of a dump, and the days it covers, if it is limited to some."""
-
-    query: str
-    period: Period | None
-    layout: Layout
-    # tells apart what the query does not say: the database, or the run where each run adds its own rows
-    origin: str
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        return str(self.period or "all rows")
-
-    @property
-    def query_hash(self) -> str:
-        return digest(self.query)
-
-    @property
-    def id(self) -> str:
-        return f"{self.period or 'all'}-{digest(self.query, asdict(self.layout), self.origin)}"
-
-
-@dataclass(frozen=True)
-class Record:
-    """A chunk that is whole."""
-
-    id: str
-    query_hash: str
-    start: str | None
-    stop: str | None
-    extracted_at: str
-    seconds: float
-    rows: int
-    bytes: int
-    files: tuple[File, ...]
-    # tells whether the query still gives the same columns; published chunks may have older ones
-    columns_hash: str = ""
-
-    @classmethod
-    def of(cls, values: dict) -> "Record":
-        return cls(**values | {"files": tuple(File(**file) for file in values["files"])})
-
-    @property
-    def digest(self) -> str:
-        """The same where the files are."""
-        return digest(sorted(file.sha256 for file in self.files))
-
-    @property
-    def closed(self) -> bool:
-        """Its days were over when it was read, so no row should have come since."""
-        if self.stop is None:
-            return True
-        over = datetime.combine(datetime.fromisoformat(self.stop), time(), UTC)
-        return datetime.fromisoformat(self.extracted_at) >= over
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """The published table."""
-
-    dataset_id: str
-    table_id: str
-    version: str
-    previous: str | None
-    dump_mode: DumpMode
-    data_type: str
-    query: str
-    published_at: str
-    rows: int
-    bytes: int
-    # for people; arrow_schema says the same exactly, as Parquet files say it
-    columns: dict[str, str]
-    arrow_schema: str
-    partition_columns: tuple[str, ...]
-    chunks: tuple[Record, ...]
-
-    @classmethod
-    def of(cls, values: dict) -> "Manifest":
-        chunks = tuple(Record.of(chunk) for chunk in values["chunks"])
-        # a manifest of an older release lacks some, which only an append and a load need
-        values = {"arrow_schema": "", "partition_columns": ()} | values
-        return cls(**values | {"chunks": chunks, "partition_columns": tuple(values["partition_columns"])})
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The columns of the table; older files may have fewer, and narrower ones."""
-        if not self.arrow_schema:
-            raise ParameterError(
-                "dump_mode: the published table is of an older release, which did not keep its column types; "
-                "use overwrite once"
-            )
-        return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(self.arrow_schema)))
 
 
 class Table:
@@ -142,46 +37,28 @@ class Table:
         self._folder = Folder(f"{root.rstrip('/')}/{dataset_id}/{table_id}")
 
     def lock(self) -> AbstractContextManager[None]:
-        """Keeps a second run of the same table out."""
+        """Keep out a second run of the same table. Raises StorageError where one is at work."""
         return self._folder.lock()
 
     def published(self) -> Manifest | None:
-        """What readers see; None before the first dump has ended."""
+        """The manifest that readers see; None before the first dump has ended."""
         content = self._folder.read("manifest.json")
-        return Manifest.of(json.loads(content)) if content else None
+        return Manifest.from_dict(json.loads(content)) if content else None
 
-    def columns(self, mode: DumpMode, chunks: list[Chunk], columns: pa.Schema) -> pa.Schema:
-        """The table's columns once the chunks are in it; refuses to append what does not fit what is published."""
-        layout = chunks[0].layout
-        schema, published = layout.schema(columns), self.published()
+    def merged_schema(self, mode: DumpMode, chunks: list[Chunk], columns: pa.Schema) -> pa.Schema:
+        """The table's columns once the chunks are in it.
+
+        Raises ParameterError where an append would lose or change values, or mix up or cut published pieces.
+        """
+        schema, published = chunks[0].layout.schema(columns), self.published()
         if mode == "overwrite" or published is None:
             return schema
-        if published.data_type != layout.data_type:
-            raise ParameterError(
-                f"batch_data_type: the table is published as {published.data_type}; append the same, or use overwrite"
-            )
         merged = drift.merge(published.schema, schema, "what is published", "use dump_mode overwrite")
-        whole = _span(chunks)
-        for record in published.chunks:
-            if (record.start is None) != (whole is None):
-                raise ParameterError(
-                    "break_query_frequency: the published table was dumped "
-                    f"{'with' if whole is None else 'without'} it; append likewise, or use dump_mode overwrite"
-                )
-            if whole and _touches(record, whole) and not _within(record, whole):
-                raise ParameterError(
-                    f"break_query_start: {whole} cuts into the published {record.start}_{record.stop}; "
-                    "take the whole of it, or use dump_mode overwrite"
-                )
-        if whole and published.partition_columns[0] != layout.partition_columns[0]:
-            raise ParameterError(
-                f"partition_columns: the published table was cut by {published.partition_columns[0]}; "
-                "cut by the same, or use dump_mode overwrite"
-            )
+        _check_append(published, chunks)
         return merged
 
-    def begin(self, mode: DumpMode, now: datetime) -> str:
-        """The version to stage in: the published one for an append, else the one that broke off, or a new one."""
+    def choose_version(self, mode: DumpMode, now: datetime) -> str:
+        """The version to stage in: the published one for an append, else an interrupted one, or a new one."""
         published = self.published()
         if mode == "append" and published:
             return published.version
@@ -190,18 +67,20 @@ class Table:
         ]
         return unfinished[-1] if unfinished else f"{now:%Y%m%dT%H%M%S%fZ}"
 
-    def whole(self, version: str, chunks: list[Chunk], columns: pa.Schema, now: datetime) -> list[Record]:
-        """The records of those chunks that need not be read again."""
+    def reusable_records(self, version: str, chunks: list[Chunk], columns: pa.Schema, now: datetime) -> list[Record]:
+        """The records of the chunks that need not be read again."""
         published = self.published()
-        settled = {record.id: record for record in published.chunks} if published else {}
-        records = [self._record(version, chunk) for chunk in chunks]
-        return [record for record in records if record and self._holds(record, settled.get(record.id), columns, now)]
+        published_records = {record.id: record for record in published.chunks} if published else {}
+        records = [record for chunk in chunks if (record := self._record(version, chunk))]
+        return [
+            record for record in records if self._is_reusable(record, published_records.get(record.id), columns, now)
+        ]
 
     def _record(self, version: str, chunk: Chunk) -> Record | None:
         content = self._folder.read(f"versions/{version}/chunks/{chunk.id}.json")
-        return Record.of(json.loads(content)) if content else None
+        return Record.from_dict(json.loads(content)) if content else None
 
-    def _holds(self, record: Record, published: Record | None, columns: pa.Schema, now: datetime) -> bool:
+    def _is_reusable(self, record: Record, published: Record | None, columns: pa.Schema, now: datetime) -> bool:
         if not all(self._folder.size(file.path) == file.bytes for file in record.files):
             return False
         if record == published:
@@ -219,7 +98,10 @@ class Table:
         batches: Iterable[pa.RecordBatch],
         progress: Callable[[int, int], None],
     ) -> Record:
-        """Write the chunk's files, then its record: only with the record it counts."""
+        """Write the chunk's files, then its record: files without a record do not count.
+
+        `progress` receives the number of batches and of rows so far.
+        """
         extracted_at = datetime.now(UTC)
         files = write_files(
             self._folder,
@@ -256,19 +138,24 @@ class Table:
         records: list[Record],
         allow_empty: bool = False,
     ) -> Manifest:
-        """Make the records the table (overwrite) or part of it (append), and remove what nobody reads any more."""
+        """Make the records the table (overwrite) or part of it (append), and remove files that no reader needs.
+
+        Raises ParameterError where no rows would replace rows and `allow_empty` is not set.
+        """
         if {chunk.id for chunk in chunks} != {record.id for record in records}:
-            raise ValueError("not every chunk is whole")
-        before = self.published()
+            raise ValueError("not every chunk is complete")
+        previous = self.published()
         kept = []
-        if mode == "append" and before:
-            new, whole = {record.id for record in records}, _span(chunks)
-            kept = [old for old in before.chunks if old.id not in new and not (whole and _within(old, whole))]
+        if mode == "append" and previous:
+            new_ids, span = {record.id for record in records}, span_of(chunks)
+            kept = [
+                record for record in previous.chunks if record.id not in new_ids and not (span and record.within(span))
+            ]
         table = sorted([*kept, *records], key=lambda record: (record.start or "", record.extracted_at))
         manifest = self._manifest(mode, version, query, schema, chunks[0].layout, table)
-        if before and before.rows and not manifest.rows and not allow_empty:
+        if previous and previous.rows and not manifest.rows and not allow_empty:
             raise ParameterError(
-                f"allow_empty: the query gives no rows, and would replace the {before.rows:,} that are published; "
+                f"allow_empty: the query gives no rows, and would replace the {previous.rows:,} that are published; "
                 "look at execute_query, or give true where that is right"
             )
         self._folder.write("manifest.json", _json(manifest))
@@ -276,19 +163,22 @@ class Table:
         return manifest
 
     def draft(self, mode: DumpMode, query: str, schema: pa.Schema, chunks: list[Chunk]) -> Manifest:
-        """What would be published if the chunks gave no rows: for a target to try before anything is read."""
-        before = self.published()
-        kept = list(before.chunks) if mode == "append" and before else []
+        """The manifest as if the chunks gave no rows: a target tries it before the source is read."""
+        published = self.published()
+        kept = list(published.chunks) if mode == "append" and published else []
         return self._manifest(mode, "", query, schema, chunks[0].layout, kept)
 
     def _manifest(
         self, mode: DumpMode, version: str, query: str, schema: pa.Schema, layout: Layout, records: list[Record]
     ) -> Manifest:
-        before = self.published()
+        published = self.published()
+        previous = None
+        if published:
+            previous = published.previous if published.version == version else published.version
         return Manifest(
             *self._names,
             version=version,
-            previous=before.previous if before and before.version == version else before and before.version,
+            previous=previous,
             dump_mode=mode,
             data_type=layout.data_type,
             query=query,
@@ -301,39 +191,51 @@ class Table:
             chunks=tuple(records),
         )
 
-    def read(self, manifest: Manifest, records: Sequence[Record], wanted: pa.Schema) -> Iterator[pa.RecordBatch]:
-        """The records' rows as a stream, each column of the type that is wanted."""
+    def read(self, manifest: Manifest, records: Sequence[Record], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """The records' rows as a stream, with the columns and types of the schema."""
         paths = [file.path for record in records for file in record.files]
-        return read_files(self._folder, paths, manifest.schema, wanted)
+        return read_files(self._folder, paths, manifest.schema, schema)
 
     def local(self, file: File) -> str | None:
         """The file's path on this machine, if it is there."""
         return self._folder.local(file.path)
 
     def _clean(self, manifest: Manifest) -> None:
-        # the version before stays for those who are still reading it
+        # the previous version stays for its readers
         for version in self._folder.folders("versions"):
             if version not in (manifest.version, manifest.previous):
                 self._folder.remove(f"versions/{version}")
         place = f"versions/{manifest.version}"
-        wanted = {file.path for record in manifest.chunks for file in record.files}
-        wanted |= {f"{place}/chunks/{record.id}.json" for record in manifest.chunks}
+        referenced = {file.path for record in manifest.chunks for file in record.files}
+        referenced |= {f"{place}/chunks/{record.id}.json" for record in manifest.chunks}
         for path in self._folder.files(place):
-            if path not in wanted:
+            if path not in referenced:
                 self._folder.remove(path)
 
 
-def _span(chunks: list[Chunk]) -> Period | None:
-    periods = [chunk.period for chunk in chunks if chunk.period]
-    return Period(periods[0].start, periods[-1].stop) if periods else None
-
-
-def _within(record: Record, whole: Period) -> bool:
-    return record.start is not None and str(whole.start) <= record.start and record.stop <= str(whole.stop)
-
-
-def _touches(record: Record, whole: Period) -> bool:
-    return record.start < str(whole.stop) and str(whole.start) < record.stop
+def _check_append(published: Manifest, chunks: list[Chunk]) -> None:
+    """Raise ParameterError where the chunks have another format or division than the published ones."""
+    layout, span = chunks[0].layout, span_of(chunks)
+    if published.data_type != layout.data_type:
+        raise ParameterError(
+            f"batch_data_type: the table is published as {published.data_type}; append the same, or use overwrite"
+        )
+    for record in published.chunks:
+        if (record.start is None) != (span is None):
+            raise ParameterError(
+                "break_query_frequency: the published table was dumped "
+                f"{'with' if span is None else 'without'} it; append likewise, or use dump_mode overwrite"
+            )
+        if span and record.overlaps(span) and not record.within(span):
+            raise ParameterError(
+                f"break_query_start: {span} cuts into the published {record.start}_{record.stop}; "
+                "take the whole of it, or use dump_mode overwrite"
+            )
+    if span and published.partition_columns[0] != layout.partition_columns[0]:
+        raise ParameterError(
+            f"partition_columns: the published table was cut by {published.partition_columns[0]}; "
+            "cut by the same, or use dump_mode overwrite"
+        )
 
 
 def _json(content: Record | Manifest) -> bytes:

@@ -1,4 +1,4 @@
-"""A folder on a disk or in an object store, in which a file is either whole or not there."""
+"""A folder on a disk or in an object store, in which a file is either complete or absent."""
 
 import errno
 import fcntl
@@ -18,7 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from redaction import redacted, shown
 
-# A lock in an object store that was not renewed for so long is that of a run that was killed
+# The run that holds a lock in an object store is dead if it has not renewed the lock for this long
 LEASE = timedelta(minutes=5)
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -32,7 +32,7 @@ class Folder:
 
     def __init__(self, address: str) -> None:
         try:
-            # other processes write here too: what was listed before says nothing
+            # other processes write here too: a cached listing would be wrong
             self._fs, self._base = fsspec.url_to_fs(address, use_listings_cache=False)
         except (ImportError, ValueError) as error:
             reason = redacted(str(error), address)
@@ -47,9 +47,9 @@ class Folder:
 
     @contextmanager
     def create(self, path: str) -> Iterator[BinaryIO]:
-        """A file to write to. It appears under its name when it is whole, replacing what was there."""
+        """A file to write to. It appears under its name when it is complete, in place of an older file."""
         target = self._at(path)
-        # an object store shows an object when it is whole, and would copy it to rename it
+        # an object store shows only complete objects, and would copy an object to rename it
         partial = f"{target}.{uuid4().hex}.part" if self._local else target
         self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
         try:
@@ -76,27 +76,29 @@ class Folder:
             file.write(content)
 
     def read(self, path: str) -> bytes | None:
-        """The content, or None where there is no such file."""
+        """The content, or None where the file does not exist."""
         try:
-            return self._fs.cat_file(self._at(path))
+            content: bytes = self._fs.cat_file(self._at(path))
         except FileNotFoundError:
             return None
+        return content
 
     def size(self, path: str) -> int | None:
-        """The number of bytes, or None where there is no such file."""
+        """The number of bytes, or None where the file does not exist."""
         try:
-            return self._fs.size(self._at(path))
+            size: int | None = self._fs.size(self._at(path))
         except FileNotFoundError:
             return None
+        return size
 
     def open(self, path: str) -> pa.NativeFile:
-        """The file to read from, any part of it at any time."""
+        """The file to read from, at any position."""
         if local := self.local(path):
             return pa.OSFile(local)
         return pa.PythonFile(self._fs.open(self._at(path), "rb"), "r")
 
     def local(self, path: str) -> str | None:
-        """The file's path on this machine, if it is there."""
+        """The file's path, if the folder is on this machine."""
         return self._at(path) if self._local else None
 
     def sha256(self, path: str) -> str:
@@ -116,12 +118,15 @@ class Folder:
         return sorted(name.removeprefix(base) for name in self._fs.find(self._at(path)))
 
     def remove(self, path: str) -> None:
-        """Remove a file, or a folder with all that is in it."""
+        """Remove a file, or a folder with its content."""
         self._fs.rm(self._at(path), recursive=True)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Only one process at a time. On a disk the lock goes with the process, in an object store it expires."""
+        """Hold the folder's lock. On a disk it ends with the process, in an object store it expires.
+
+        Raises StorageError where another process holds it.
+        """
         with self._flock() if self._local else self._lease():
             yield
 
@@ -146,21 +151,21 @@ class Folder:
 
     @contextmanager
     def _lease(self) -> Iterator[None]:
-        """An object that says when it was renewed; who finds it fresh keeps out."""
-        name, ended = uuid4().hex, Event()
+        """Hold an object with the time of its last renewal; a recent one keeps others out."""
+        holder, ended = uuid4().hex, Event()
 
         def entry() -> bytes:
-            return f"{datetime.now(UTC).isoformat()} {name}".encode()
+            return f"{datetime.now(UTC).isoformat()} {holder}".encode()
 
-        def is_mine() -> bool:
-            return (self.read(".lock") or b"").decode().endswith(name)
+        def is_held() -> bool:
+            return (self.read(".lock") or b"").decode().endswith(holder)
 
         def renew() -> None:
-            while not ended.wait(LEASE.seconds / 5) and is_mine():
+            while not ended.wait(LEASE.seconds / 5) and is_held():
                 self.write(".lock", entry())
 
-        held = self.read(".lock")
-        if held and datetime.now(UTC) - datetime.fromisoformat(held.decode().split()[0]) >= LEASE:
+        existing = self.read(".lock")
+        if existing and datetime.now(UTC) - datetime.fromisoformat(existing.decode().split()[0]) >= LEASE:
             self.remove(".lock")
         try:
             self._fs.pipe_file(self._at(".lock"), entry(), mode="create")
@@ -176,5 +181,5 @@ class Folder:
         finally:
             ended.set()
             renewing.join()
-            if is_mine():
+            if is_held():
                 self.remove(".lock")

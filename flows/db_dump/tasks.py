@@ -3,32 +3,44 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from time import monotonic
+from typing import Any, ParamSpec, TypeVar
 
 import pyarrow as pa
 from prefect import Task, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
-from prefect.futures import as_completed
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.futures import PrefectFuture, as_completed
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
+from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
+from prefect.tasks import exponential_backoff
 
 from files import Layout
 from processes import end_with_parent
 from query import check_dates
+from records import Chunk, Manifest, Record
 from reports import Progress, fields
 from sources import Source, SourceUnavailable
-from stage import Chunk, Manifest, Record, Table
+from stage import Table
 from targets import Result, Target, TargetUnavailable
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-def can_retry(_task, _run, state) -> bool:
-    """Only what may go away by itself."""
+
+def can_retry(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Retry only after errors that may pass without a change."""
     return isinstance(state.result(raise_on_failure=False), SourceUnavailable | TargetUnavailable)
+
+
+def retrying(task: Task[P, R], retries: int) -> Task[P, R]:
+    """The task with this number of retries, at growing intervals."""
+    return task.with_options(retries=retries, retry_delay_seconds=exponential_backoff(5), retry_jitter_factor=0.5)
 
 
 @task(cache_policy=NO_CACHE, retry_condition_fn=can_retry)
 def describe(source: Source, query: str, layout: Layout, by_date: bool) -> pa.Schema:
-    """The query's columns: what is wrong with the login, the query or the partition columns shows here."""
+    """The query's columns. Mistakes in the login, the query or the partition columns appear here."""
     schema = source.columns(query)
     layout.schema(schema)
     if by_date:
@@ -38,7 +50,7 @@ def describe(source: Source, query: str, layout: Layout, by_date: bool) -> pa.Sc
 
 @task(cache_policy=NO_CACHE, retry_condition_fn=can_retry)
 def check_target(target: Target, table: Table, draft: Manifest) -> None:
-    """Refuse what the target cannot take, before anything is read."""
+    """Find out whether the target can take the table, before the source is read."""
     target.check(table, draft)
 
 
@@ -61,7 +73,7 @@ def read_chunk(
 
 @task(cache_policy=NO_CACHE, retry_condition_fn=can_retry)
 def load(target: Target, table: Table, manifest: Manifest, allow_empty: bool) -> Result:
-    """Bring the target's table to what is published."""
+    """Bring the target's table to the published state."""
     log, start = get_run_logger(), monotonic()
     result = target.load(table, manifest, allow_empty)
     seconds = round(monotonic() - start, 1)
@@ -70,15 +82,19 @@ def load(target: Target, table: Table, manifest: Manifest, allow_empty: bool) ->
 
 
 def read_all(
-    chunks: list[Chunk], reading: Task, common: dict, max_concurrency: int, progress: Progress
+    chunks: list[Chunk], reading: Task[..., Record], common: dict[str, Any], max_concurrency: int, progress: Progress
 ) -> list[Record]:
-    """Read the chunks, some at a time. One that fails does not stop the others, whose files then need no second run."""
+    """Read the chunks, up to `max_concurrency` at a time; `common` has the arguments of `reading` except the chunk.
+
+    A chunk that fails does not stop the others: their files are complete, and the next run reuses them. Raises
+    RuntimeError at the end if some failed.
+    """
     with _runner(min(max_concurrency, len(chunks))) as runner:
-        submitted = {
+        submitted: dict[PrefectFuture[Any], Chunk] = {
             runner.submit(reading.with_options(task_run_name=f"read {chunk.name}"), common | {"chunk": chunk}): chunk
             for chunk in chunks
         }
-        results = {}
+        results: dict[str, Any] = {}
         for future in as_completed(list(submitted)):
             results[submitted[future].id] = future.result(raise_on_failure=False)
             progress.done(len(results))
@@ -92,13 +108,13 @@ def read_all(
 
 
 @contextmanager
-def _runner(workers: int) -> Iterator[TaskRunner]:
-    """Processes, as decoding rows keeps a core busy; one piece at a time needs none of its own."""
+def _runner(workers: int) -> Iterator[ThreadPoolTaskRunner[Any] | ProcessPoolTaskRunner]:
+    """Processes, as decoding rows keeps a core busy; a single worker is a thread of this process."""
     if workers <= 1:
-        with ThreadPoolTaskRunner(max_workers=1) as runner:
-            yield runner
+        with ThreadPoolTaskRunner[Any](max_workers=1) as threads:
+            yield threads
         return
-    # a flow run alone has a server of its own, which the processes would not know and each start another
+    # a flow without a server starts a temporary one; without its address, each process would start its own
     address = {PREFECT_API_URL: str(get_client(sync_client=True).api_url)}
-    with temporary_settings(address), ProcessPoolTaskRunner(workers, initializer=end_with_parent) as runner:
-        yield runner
+    with temporary_settings(address), ProcessPoolTaskRunner(workers, initializer=end_with_parent) as processes:
+        yield processes

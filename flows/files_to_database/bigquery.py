@@ -1,6 +1,6 @@
-"""From Google Cloud Storage into BigQuery by its own load jobs. Not proven against Google, but against a stand-in.
+"""From Google Cloud Storage into BigQuery, by BigQuery's load jobs. Tested against a stand-in, not against Google.
 
-The table has a partition a month, by the time of loading, not by a column: a file may hold rows of other days.
+The table has a partition per month, by the time of loading, not by a column: a file may contain rows of other days.
 """
 
 from google.api_core.exceptions import GoogleAPICallError, RetryError
@@ -21,20 +21,20 @@ from errors import LoadError, Unavailable, one_line
 from months import Month
 from redaction import redacted, shown
 
-PASSING = {408, 429, 500, 502, 503, 504}
+TRANSIENT = {408, 429, 500, 502, 503, 504}
 
 
 def connect(service_account: dict[str, str]) -> Client:
-    """A client with the key of a service account, as Google gives it out."""
+    """A client with the key of a service account, the JSON of Google. Raises LoadError for another JSON."""
     try:
-        credentials = Credentials.from_service_account_info(service_account)
-    except ValueError:  # its message may hold a part of the key
-        raise LoadError("the secret is no key of a Google service account") from None
+        credentials = Credentials.from_service_account_info(service_account)  # type: ignore[no-untyped-call]
+    except ValueError:  # its message may contain a part of the key
+        raise LoadError("the secret is not a key of a Google service account") from None
     return Client(service_account["project_id"], credentials)
 
 
 def replace(client: Client, table: str, month: Month) -> int:
-    """Replace the month's partition by the rows of its file, and return their number. BigQuery swaps it in one step."""
+    """Replace the month's partition by the rows of its file, in one step; returns the number of rows."""
     parquet = month.address.endswith(".parquet")
     config = LoadJobConfig(
         source_format=SourceFormat.PARQUET if parquet else SourceFormat.CSV,
@@ -51,7 +51,9 @@ def replace(client: Client, table: str, month: Month) -> int:
             job_config=config,
             job_id_prefix="files_to_database-",
         )
-        return job.result().output_rows
+        job.result()
+        rows: int = job.output_rows
+        return rows
     except (GoogleAPICallError, GoogleAuthError, RetryError, ValueError) as error:
-        kind = Unavailable if getattr(error, "code", None) in PASSING or isinstance(error, RetryError) else LoadError
+        kind = Unavailable if getattr(error, "code", None) in TRANSIENT or isinstance(error, RetryError) else LoadError
         raise kind(f"{shown(month.address)} into {table}: {redacted(one_line(error))}") from None

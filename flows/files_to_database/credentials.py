@@ -1,7 +1,8 @@
-"""The flow's secrets: an environment variable `SECRET_<NAME>` where there is one, else the Prefect Secret block."""
+"""The flow's secrets: the environment variable `SECRET_<NAME>` if it is set, else the Prefect Secret block."""
 
 import json
 import os
+from typing import Any
 
 from prefect.blocks.system import Secret
 
@@ -9,12 +10,16 @@ from errors import LoadError
 
 
 def secret(name: str, *keys: str) -> dict[str, str]:
-    """The JSON object of this name, which must have these keys, each with a text. Its value is never shown."""
+    """The secret, a JSON object that must have a text for each of these keys. Errors never show its value.
+
+    Raises LoadError where the secret is missing or has another shape.
+    """
     variable = f"SECRET_{name.upper().replace('-', '_')}"
-    value = os.environ.get(variable)
+    value: Any = os.environ.get(variable)
     if value is None:
         try:
-            value = Secret.load(name, _sync=True).get()
+            # Prefect's stubs lack _sync
+            value = Secret.load(name, _sync=True).get()  # type: ignore[call-arg, union-attr]
         except ValueError:
             raise LoadError(f"no secret {name!r}: create the Prefect Secret block {name}, or set {variable}") from None
     try:

@@ -1,16 +1,16 @@
-"""What can go wrong, each in one line."""
+"""Errors of a load; each message is one line."""
 
 
 class LoadError(Exception):
-    """A file, a database or a parameter cannot be used: trying again gives the same."""
+    """A file, a database or a parameter cannot be used: trying again gives the same result."""
 
 
 class FileError(LoadError):
-    """What is in a file cannot be read."""
+    """The content of a file cannot be read."""
 
 
 class Unavailable(LoadError):
-    """Something cannot be reached: trying again may help."""
+    """A server cannot be reached, or the connection broke: trying again may help."""
 
 
 def one_line(error: Exception) -> str:

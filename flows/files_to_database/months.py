@@ -12,7 +12,7 @@ MONTHS_BEHIND = 3
 
 @dataclass(frozen=True)
 class Month:
-    """One file's worth of rows."""
+    """A month, whose rows are one file."""
 
     colour: str
     year: int
@@ -24,25 +24,25 @@ class Month:
 
     @property
     def before(self) -> "Month":
-        """The month before; its file is not known."""
+        """The month before, without the address of its file."""
         year, month = divmod(self.year * 12 + self.month - 2, 12)
         return Month(self.colour, year, month + 1, "")
 
 
 def months_to_load(colour: str, year: int | None, months: list[int] | None, address: str, today: date) -> list[Month]:
-    """The months asked for, or the latest that is published."""
+    """The months of the parameters, or the latest published month. Raises LoadError for parameters that do not fit."""
     if (year is None) != (months is None):
-        raise LoadError("year and months: give both, or neither for the latest month that is published")
-    if year is None:
+        raise LoadError("year and months: give both, or neither for the latest published month")
+    if year is None or months is None:
         latest = today.year * 12 + today.month - 1 - MONTHS_BEHIND
         year, months = latest // 12, [latest % 12 + 1]
     try:
-        there = [Month(colour, year, month, address.format(colour=colour, year=year, month=month)) for month in months]
-    except (LookupError, ValueError, AttributeError, TypeError):  # their words may hold what is secret in the address
+        addresses = [address.format(colour=colour, year=year, month=month) for month in months]
+    except (LookupError, ValueError, AttributeError, TypeError):  # their messages may contain secrets of the address
         raise LoadError(
             f"address: {shown(address)} cannot be filled in; it takes {{colour}}, {{year}} and {{month:02}}, "
-            "and other braces twice"
+            "and any other brace doubled"
         ) from None
-    if len({month.address for month in there}) < len(set(months)):
+    if len(set(addresses)) < len(set(months)):
         raise LoadError(f"address: {shown(address)} is the same for several months; write {{month:02}} into it")
-    return list(dict.fromkeys(there))
+    return [Month(colour, year, month, address) for month, address in dict(zip(months, addresses, strict=True)).items()]

@@ -1,4 +1,4 @@
-"""Parquet, CSV and gzipped CSV as a stream of Arrow batches, with the types of the whole file."""
+"""Parquet, CSV and gzipped CSV as a stream of Arrow batches, with the types of all rows."""
 
 import csv as text
 import gzip
@@ -20,7 +20,7 @@ BATCH_ROWS = 16_384
 BLOCK_BYTES = 8 * 1024 * 1024
 NAME_BYTES = 63
 
-# From narrow to wide: what all values of a CSV column are written like. Text is what keeps them in any case, such as
+# From narrow to wide: the pattern that all values of a CSV column match. Columns that match none are text, such as
 # numbers that begin with a zero or have more digits than a type holds.
 DECIMAL = pa.decimal128(38, 18)
 PATTERNS = {
@@ -36,7 +36,7 @@ PATTERNS = {
 
 @dataclass(frozen=True)
 class Rows:
-    """A file's columns, by their names in lower case, and its rows. Columns without a value are of type null."""
+    """A file's columns, with names in lower case, and its rows. Columns without a value have the type null."""
 
     path: Path
     columns: pa.Schema
@@ -50,7 +50,10 @@ class Rows:
 
 
 def open_rows(path: Path) -> Rows:
-    """The file's rows; of a CSV file all values are looked at, for what the first ones do not tell."""
+    """The file's rows. The types of a CSV file come from all of its values.
+
+    Raises LoadError for another kind of file, and FileError for a file that cannot be read.
+    """
     with _readable(path):
         if path.suffix == ".parquet":
             with parquet.ParquetFile(path) as file:
@@ -73,18 +76,18 @@ def _readable(path: Path) -> Iterator[None]:
 
 def _check_names(path: Path, names: list[str]) -> None:
     names = [name.lower() for name in names]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise FileError(f"{path.name}: several columns are called {', '.join(twice)}, in lower case")
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise FileError(f"{path.name}: several columns are called {', '.join(repeated)}, in lower case")
     if "" in names:
         raise FileError(f"{path.name}: column {names.index('') + 1} has no name; give it one in the file's first line")
-    if long := [name for name in names if len(name.encode()) > NAME_BYTES]:
+    if too_long := [name for name in names if len(name.encode()) > NAME_BYTES]:
         raise FileError(
-            f"{path.name}: PostgreSQL would cut the name of column {long[0]} at {NAME_BYTES} bytes; shorten it"
+            f"{path.name}: PostgreSQL would cut the name of column {too_long[0]} at {NAME_BYTES} bytes; shorten it"
         )
 
 
 def _plain(type_: pa.DataType) -> pa.DataType:
-    """A type of Parquet as a database has it."""
+    """The type in a database for a type of Parquet."""
     if pa.types.is_dictionary(type_):
         return _plain(type_.value_type)
     if pa.types.is_timestamp(type_):
@@ -122,21 +125,22 @@ def _open_csv(path: Path, types: dict[str, pa.DataType] | None = None) -> csv.CS
 
 def _csv_names(path: Path) -> list[str]:
     with _open_csv(path) as reader:
-        return reader.schema.names
+        names: list[str] = reader.schema.names
+    return names
 
 
 @dataclass
 class _Column:
-    """What is known of a CSV column after some of its values."""
+    """The possible types of a CSV column, after some of its values."""
 
-    fitting: list[pa.DataType] = field(default_factory=lambda: list(PATTERNS))
+    candidates: list[pa.DataType] = field(default_factory=lambda: list(PATTERNS))
     places: int = 0
     empty: bool = True
 
-    def look_at(self, values: pa.Array) -> None:
+    def inspect(self, values: pa.Array) -> None:
         self.empty &= not len(values)
-        self.fitting = [type_ for type_ in self.fitting if _fits(values, type_)]
-        if DECIMAL in self.fitting:
+        self.candidates = [type_ for type_ in self.candidates if _fits(values, type_)]
+        if DECIMAL in self.candidates:
             fraction = pc.struct_field(pc.extract_regex(values, r"\.(?P<fraction>[0-9]+)$"), "fraction")
             self.places = max(self.places, pc.max(pc.utf8_length(fraction)).as_py() or 0)
 
@@ -144,41 +148,43 @@ class _Column:
     def type(self) -> pa.DataType:
         if self.empty:
             return pa.null()
-        if not self.fitting:
+        if not self.candidates:
             return pa.string()
-        return pa.decimal128(38, self.places) if self.fitting[0] == DECIMAL else self.fitting[0]
+        return pa.decimal128(38, self.places) if self.candidates[0] == DECIMAL else self.candidates[0]
 
 
 def _csv_columns(path: Path) -> list[tuple[str, pa.DataType]]:
     names, is_empty = _check_text(path)
     _check_names(path, names)
     columns = {name: _Column() for name in names}
-    if names and is_empty:  # at which Arrow stumbles, unless the line has an end
+    if names and is_empty:  # Arrow fails if the only line has no line break
         return [(name.lower(), pa.null()) for name in names]
     with _open_csv(path, dict.fromkeys(columns, pa.string())) as reader:
         for batch in reader:
             for name, column in columns.items():
-                column.look_at(batch[name].drop_null())
+                column.inspect(batch[name].drop_null())
     return [(name.lower(), column.type) for name, column in columns.items()]
 
 
 def _check_text(path: Path) -> tuple[list[str], bool]:
     """The names of the columns, and whether there are no rows below them.
 
-    Refuses what Arrow would take for something else: a page of the web, another delimiter, a quote that stays open.
+    Raises FileError for text that Arrow would misread: a web page, another delimiter, an unclosed quote.
     """
     with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig", errors="replace") as lines:
-        first = next((line.strip() for line in lines if line.strip()), "")
-        if first.startswith(("<", "{")):
-            raise FileError(f"{path.name} begins with {first[0]}, as pages and messages do, not tables")
-        if "," not in first and (other := [sign for sign in ";\t|" if sign in first]):
-            raise FileError(f"{path.name}: its first line has {other[0]!r} where commas belong between the names")
+        header = next((line.strip() for line in lines if line.strip()), "")
+        if header.startswith(("<", "{")):
+            raise FileError(
+                f"{path.name} begins with {header[0]}, as web pages and messages do; tables begin with column names"
+            )
+        if "," not in header and (delimiters := [sign for sign in ";\t|" if sign in header]):
+            raise FileError(f"{path.name}: its first line has {delimiters[0]!r} where commas belong between the names")
         lines.seek(0)
         return _check_quotes(path, lines)
 
 
 def _check_quotes(path: Path, lines: Iterator[str]) -> tuple[list[str], bool]:
-    # no longer than what Arrow reads at once
+    # the limit of Arrow for a value
     text.field_size_limit(BLOCK_BYTES)
     reader, line = text.reader(lines, strict=True), 1
     try:
@@ -188,7 +194,7 @@ def _check_quotes(path: Path, lines: Iterator[str]) -> tuple[list[str], bool]:
             line = reader.line_num + 1
     except text.Error as error:
         raise FileError(
-            f"{path.name}, line {line}: a quote in it does not end where a value does ({error}); put the line right"
+            f"{path.name}, line {line}: a quote in it does not end where a value does ({error}); correct the line"
         ) from None
     return names, line == header
 

@@ -1,6 +1,6 @@
-"""Rows between a database and CSV files, by COPY: what goes out goes in again exactly so, nulls and empty texts too."""
+"""Rows between a database and CSV files, by COPY, which keeps every value exactly, also nulls and empty texts."""
 
-from typing import IO
+from typing import IO, Any
 
 import psycopg
 from psycopg import sql
@@ -8,11 +8,11 @@ from psycopg import sql
 from database import identifiers
 from tables import Table
 
-BLOCK = 1024 * 1024
+BLOCK_BYTES = 1024 * 1024
 
 
-def copy_out(connection: psycopg.Connection, query: sql.Composable, file: IO[bytes]) -> int:
-    """Write what the query gives; returns the number of rows."""
+def copy_out(connection: psycopg.Connection[Any], query: sql.Composable, file: IO[bytes]) -> int:
+    """Write the rows of the query to the file; returns their number."""
     with connection.cursor() as cursor:
         with cursor.copy(sql.SQL("COPY ({}) TO STDOUT (FORMAT csv, HEADER)").format(query)) as rows:
             for row in rows:
@@ -20,7 +20,7 @@ def copy_out(connection: psycopg.Connection, query: sql.Composable, file: IO[byt
         return cursor.rowcount
 
 
-def copy_in(connection: psycopg.Connection, table: Table, file: IO[bytes]) -> int:
+def copy_in(connection: psycopg.Connection[Any], table: Table, file: IO[bytes]) -> int:
     """Append the rows of the file to the table; returns their number."""
     # PostgreSQL itself compares the header with the columns
     copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, HEADER MATCH)").format(
@@ -28,6 +28,6 @@ def copy_in(connection: psycopg.Connection, table: Table, file: IO[bytes]) -> in
     )
     with connection.cursor() as cursor:
         with cursor.copy(copy) as rows:
-            while block := file.read(BLOCK):
+            while block := file.read(BLOCK_BYTES):
                 rows.write(block)
         return cursor.rowcount

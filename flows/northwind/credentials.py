@@ -2,6 +2,7 @@
 
 import json
 import os
+from typing import Any
 
 from prefect.blocks.system import Secret
 
@@ -9,18 +10,22 @@ from errors import StepError
 
 
 def login(block: str) -> tuple[str, str]:
-    """User and password. The environment variable SECRET_<BLOCK NAME>, where there is one, goes before the block."""
+    """User and password from the Secret block; the environment variable SECRET_<BLOCK NAME> takes precedence.
+
+    Raises StepError where the secret is missing or has another shape.
+    """
     variable = "SECRET_" + block.replace("-", "_").upper()
-    secret = os.environ.get(variable)
+    secret: Any = os.environ.get(variable)
     if secret is None:
         try:
-            secret = Secret.load(block, _sync=True).get()
+            # Prefect's stubs lack _sync
+            secret = Secret.load(block, _sync=True).get()  # type: ignore[call-arg, union-attr]
         except ValueError:
             raise StepError(
                 f"the Prefect Secret block {block!r} (or the environment variable {variable}) does not exist; "
                 'create it with {"user": …, "password": …}'
             ) from None
-    # never show the value, nor the parser's view of it
+    # never show the value, nor the parser's message about it
     try:
         value = json.loads(secret) if isinstance(secret, str) else secret
         user, password = value["user"], value["password"]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg
 from psycopg import errors, sql
@@ -11,8 +12,8 @@ from psycopg.conninfo import conninfo_to_dict
 from errors import StepError, Unavailable, one_line
 from redaction import redacted
 
-# One way of writing dates, numbers and bytes, and one schema, whatever the server's or the role's settings say. They
-# end with the transaction: a pooler such as PgBouncer may hand the session to another client then.
+# Fixed formats and one schema, independent of the settings of server and role. They end with the transaction: a pooler
+# such as PgBouncer may hand the session to another client then.
 SETTINGS = """
 SET LOCAL search_path = public; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO';
 SET LOCAL IntervalStyle = 'iso_8601'; SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex';
@@ -22,7 +23,7 @@ SET LOCAL statement_timeout = 0
 
 @dataclass(frozen=True)
 class Database:
-    """Where a database is (a libpq address without a password), and who signs in."""
+    """The address of a database (of libpq, without a password), and the login. Raises StepError for a bad address."""
 
     address: str
     user: str
@@ -34,19 +35,22 @@ class Database:
         except psycopg.Error:
             parts = {}
         if parts.keys() & {"password", "sslpassword"} or not {"host", "dbname"} <= parts.keys():
-            # not shown, because a password may be in it
+            # the address is not shown, because it may contain a password
             raise StepError("the address of a database must be postgresql://host[:port]/database, without the password")
-        for port in filter(None, parts.get("port", "").split(",")):
+        for port in filter(None, str(parts.get("port") or "").split(",")):
             if not (port.isascii() and port.isdigit() and 0 < int(port) <= 65535):
-                raise StepError(f"{self}: {port} is no port; give the address one from 1 to 65535")
+                raise StepError(f"{self}: {port} is not a port; give the address a port from 1 to 65535")
 
     def __str__(self) -> str:
         parts = conninfo_to_dict(self.address)
         return f"{parts['host']}/{parts['dbname']}"
 
     @contextmanager
-    def transaction(self, *, read_only: bool) -> Iterator[psycopg.Connection]:
-        """All of the work in it is kept, or none; when it only reads, it sees the database of one moment."""
+    def transaction(self, *, read_only: bool) -> Iterator[psycopg.Connection[Any]]:
+        """A transaction: its work is kept as a whole or not at all. When read-only, it sees one state of the database.
+
+        Raises Unavailable where the server cannot be reached, and StepError for what PostgreSQL refuses.
+        """
         try:
             connection = psycopg.connect(
                 self.address,
@@ -74,5 +78,5 @@ class Database:
 
 
 def identifiers(names: list[str]) -> sql.Composable:
-    """Names as SQL writes them, with commas between."""
+    """Quoted names, separated by commas."""
     return sql.SQL(", ").join(map(sql.Identifier, names))

@@ -1,12 +1,12 @@
-"""What can go wrong, in one line each."""
+"""Errors of the steps; each message is one line."""
 
 
 class StepError(Exception):
-    """A step cannot do its work: what is wrong, where, and what to do."""
+    """A step cannot do its work; the message says what, where, and how to correct it."""
 
 
 class Unavailable(StepError):
-    """Something cannot be reached or broke off: trying again may help."""
+    """A server cannot be reached, or the connection broke: trying again may help."""
 
 
 def one_line(error: Exception) -> str:

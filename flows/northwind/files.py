@@ -1,4 +1,4 @@
-"""The files of one day below the root; what a step wrote counts only with the manifest, which is written last.
+"""The files of one day below the root. The files of a step count only with its manifest, which is written last.
 
 <root>/postgres/<table>/<day>/<table>.csv
 <root>/csv/<day>/order_details.csv
@@ -36,7 +36,7 @@ class File(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What an extraction wrote."""
+    """The files of an extraction."""
 
     day: date
     extraction: Extraction
@@ -54,7 +54,7 @@ class Day:
 
     @contextmanager
     def lock(self, waiting: Callable[[], None]) -> Iterator[None]:
-        """Only one run at a time below this root; `waiting` is called when there is another. Ends with the process."""
+        """Allow one run at a time below this root, until the process ends; calls `waiting` when it has to wait."""
         self.root.mkdir(parents=True, exist_ok=True)
         with (self.root / ".lock").open("w") as file:
             try:
@@ -65,7 +65,7 @@ class Day:
             yield
 
     def path(self, extraction: Extraction, table: str) -> Path:
-        # a name may hold what is no name of a file
+        # a table's name may contain characters that a file's name cannot
         name = quote(table, safe="").replace(".", "%2E")
         if extraction == "extract_postgres":
             return self.root / "postgres" / name / str(self.day) / f"{name}.csv"
@@ -76,75 +76,75 @@ class Day:
         return self.root / "report" / str(self.day) / "orders_and_details.csv"
 
     @contextmanager
-    def extraction(self, extraction: Extraction, source: str) -> Iterator["Writing"]:
-        """Files that appear together, when all of them are whole."""
-        writing = Writing(self, extraction)
+    def extraction(self, extraction: Extraction, source: str) -> Iterator["Writer"]:
+        """Files that appear together, when all of them are complete."""
+        writer = Writer(self, extraction)
         try:
-            yield writing
-            # between here and the manifest the checksums of the manifest before do not fit
-            for file in writing.files:
+            yield writer
+            # from here until the new manifest is written, the old manifest's checksums do not match
+            for file in writer.files:
                 (self.root / f"{file.path}.part").replace(self.root / file.path)
-            content = Manifest(
+            manifest = Manifest(
                 day=self.day,
                 extraction=extraction,
                 source=source,
-                extracted_at=writing.began,
-                files=writing.files,
+                extracted_at=writer.started_at,
+                files=writer.files,
             )
-            with whole_file(self._manifest_path(extraction), "w") as file:
-                file.write(content.model_dump_json(indent=1))
+            with complete_file(self._manifest_path(extraction)) as content:
+                content.write(manifest.model_dump_json(indent=1).encode())
         finally:
             self._tidy(extraction)
 
     def manifest(self, extraction: Extraction) -> Manifest | None:
-        """What the extraction wrote; None where it has not succeeded for this day."""
+        """The manifest of the extraction; None where the extraction has not succeeded for this day."""
         try:
             return Manifest.model_validate_json(self._manifest_path(extraction).read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
 
     def verified(self, extraction: Extraction) -> list[File]:
-        """The files of an extraction, which are as it left them."""
+        """The files of an extraction. Raises StepError where files or manifest are missing or changed."""
         manifest = self.manifest(extraction)
         if manifest is None:
-            raise StepError(f"{extraction} has not succeeded for {self.day}; {self.again(extraction)}")
+            raise StepError(f"{extraction} has not succeeded for {self.day}; {self.advice(extraction)}")
         for file in manifest.files:
             path = self.root / file.path
             if not path.exists() or digest(path) != file.sha256:
-                raise StepError(f"{path} is not the file that {extraction} wrote; {self.again(extraction)}")
+                raise StepError(f"{path} is not the file that {extraction} wrote; {self.advice(extraction)}")
         return manifest.files
 
-    def again(self, step: str) -> str:
-        """What to do so that a step has done its work for this day."""
+    def advice(self, step: str) -> str:
+        """The advice to run a step for this day."""
         return f'run {{"day": "{self.day}", "steps": ["{step}"]}} first'
 
     def _manifest_path(self, extraction: Extraction) -> Path:
         return self.root / "manifests" / extraction / f"{self.day}.json"
 
     def _tidy(self, extraction: Extraction) -> None:
-        """Remove what a run that broke off left, and tables that are no more."""
+        """Remove files of interrupted runs, and of tables that no longer exist."""
         manifest = self.manifest(extraction)
-        wanted = {self.root / file.path for file in manifest.files} if manifest else set()
+        listed = {self.root / file.path for file in manifest.files} if manifest else set()
         folder = f"postgres/*/{self.day}" if extraction == "extract_postgres" else f"csv/{self.day}"
         for path in self.root.glob(f"{folder}/*.csv*"):
-            if path not in wanted:
+            if path not in listed:
                 path.unlink()
                 with suppress(OSError):
-                    # not empty
+                    # fails for a folder that is not empty
                     path.parent.rmdir()
                     path.parent.parent.rmdir()
 
 
-class Writing:
+class Writer:
     """The files of an extraction while they are written."""
 
     def __init__(self, day: Day, extraction: Extraction) -> None:
         self._day, self._extraction = day, extraction
-        self.began = datetime.now(UTC)
+        self.started_at = datetime.now(UTC)
         self.files: list[File] = []
 
     def file(self, table: Table, write: Callable[[IO[bytes]], int]) -> File:
-        """Write the rows of a table beside their place; `write` tells how many there are."""
+        """Write the rows of a table to a temporary file; `write` returns the number of rows."""
         place = self._day.path(self._extraction, table.name)
         part = place.with_name(f"{place.name}.part")
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -158,12 +158,12 @@ class Writing:
 
 
 @contextmanager
-def whole_file(path: Path, mode: Literal["w", "wb"]) -> Iterator[IO]:
-    """A file to write to. It appears under its name when it is whole, replacing what was there."""
+def complete_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to. It appears under its name when it is complete, in place of an older file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     try:
-        with part.open(mode) as file:
+        with part.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

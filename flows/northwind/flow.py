@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, ParamSpec
 
 from prefect import Task, flow, get_run_logger, runtime, task
 from prefect.artifacts import create_table_artifact
@@ -27,9 +27,11 @@ from errors import StepError, Unavailable, one_line
 from files import Day
 from redaction import redacted
 
-# `deploy.py check` sees by this format that a value names a Secret block
+# the format tells `deploy.py check` that the value names a Secret block
 SecretBlock = Annotated[str, Field(json_schema_extra={"format": "secret-block"})]
 Step = Literal["extract_postgres", "extract_csv", "load", "report"]
+Counts = dict[str, int]
+P = ParamSpec("P")
 
 
 @flow(name="northwind", validate_parameters=True)
@@ -46,22 +48,22 @@ def northwind(
     """Extract both sources, load them into the target, and write the orders with their details to a file.
 
     Args:
-        day: The day under which files are kept, today (UTC) or a past one; by default the day for which the run was
-            scheduled. The sources keep no history: an extraction for a past day writes what is in them now. The
-            target then holds the day that was loaded last.
+        day: The day whose files to write or load, today (UTC) or a past day; by default the day for which the run was
+            scheduled. The sources keep no history: an extraction for a past day writes their present rows. The target
+            holds the day that was loaded last.
         steps: Which steps to run, always in the order of the list above; by default all of them.
         order_details_csv: Path or URL of the details of the orders; a relative path begins in the project's folder.
         source_address: Where the orders are, without the login: postgresql://host[:port]/database.
         source_login: Names the Prefect Secret block that holds the login, as JSON with user and password.
-        target_address: Where to load to.
-        target_login: The same for the target.
+        target_address: Where the target is, in the same form.
+        target_login: Names the Secret block with the target's login.
         root: The folder of the files; by default the environment variable NORTHWIND_ROOT, or else the folder
             `northwind` in the state directory of the service.
     """
     log = get_run_logger()
-    files = Day(Path(root or default_root()).absolute(), checked(day))
-    counts: dict[Step, dict[str, int]] = {}
-    with files.lock(waiting=lambda: log.info("Another run is at work in %s: waiting until it ends", files.root)):
+    files = Day(Path(root or default_root()).absolute(), day_of_run(day))
+    counts: dict[Step, Counts] = {}
+    with files.lock(waiting=lambda: log.info("Another run is writing to %s: waiting until it ends", files.root)):
         if not steps or "extract_postgres" in steps:
             counts["extract_postgres"] = extract_postgres(files, source_address, source_login)
         if not steps or "extract_csv" in steps:
@@ -73,12 +75,12 @@ def northwind(
     summarise(files, counts)
 
 
-def step(function: Callable) -> Task:
-    """A task whose errors are one line that begins with its name; tried again when something could not be reached."""
+def step(function: Callable[P, Counts]) -> Task[P, Counts]:
+    """A task whose errors are one line that begins with its name; retried when a server could not be reached."""
     name = function.__name__
 
     @wraps(function)
-    def named(*args, **kwargs):
+    def run_step(*args: P.args, **kwargs: P.kwargs) -> Counts:
         try:
             rows = function(*args, **kwargs)
         except Unavailable as error:
@@ -89,49 +91,48 @@ def step(function: Callable) -> Task:
         return rows
 
     return task(
-        named,
         task_run_name=f"{name} {{files.day}}",
         cache_policy=NO_CACHE,
         retries=2,
         retry_delay_seconds=exponential_backoff(10),
         retry_condition_fn=lambda task, run, state: isinstance(state.result(raise_on_failure=False), Unavailable),
-    )
+    )(run_step)
 
 
 @step
-def extract_postgres(files: Day, address: str, secret: str) -> dict[str, int]:
-    """Every table but order_details to files, all of one moment."""
+def extract_postgres(files: Day, address: str, secret: str) -> Counts:
+    """Every table except order_details to files, as of one moment."""
     return source.extract(Database(address, *login(secret)), files, get_run_logger().warning)
 
 
 @step
-def extract_csv(files: Day, address: str) -> dict[str, int]:
+def extract_csv(files: Day, address: str) -> Counts:
     """The details of the orders to a file, each line checked."""
     return order_details.extract(address, files, get_run_logger().warning)
 
 
 @step
-def load(files: Day, address: str, secret: str) -> dict[str, int]:
+def load(files: Day, address: str, secret: str) -> Counts:
     """The day's files into the target, in one transaction."""
     return target.load(Database(address, *login(secret)), files)
 
 
 @step
-def report(files: Day, address: str, secret: str) -> dict[str, int]:
+def report(files: Day, address: str, secret: str) -> Counts:
     """The orders with their details to a file."""
     return {files.report.stem: target.report(Database(address, *login(secret)), files)}
 
 
-def checked(day: date | None) -> date:
-    """The day of the run."""
+def day_of_run(day: date | None) -> date:
+    """The day, by default that of the run. Raises ValueError for a day in the future."""
     today = datetime.now(UTC).date()
     if day and day > today:
-        raise ValueError(f"day: {day} is yet to come; give today or a past day (today is {today} in UTC)")
+        raise ValueError(f"day: {day} is in the future; give today or a past day (today is {today} in UTC)")
     return day or (runtime.flow_run.scheduled_start_time or datetime.now(UTC)).date()
 
 
 def default_root() -> str:
-    """Where files go when no parameter says so."""
+    """The root of the files without the parameter root."""
     if root := os.environ.get("NORTHWIND_ROOT"):
         return root
     if state := os.environ.get("STATE_DIRECTORY"):
@@ -139,7 +140,7 @@ def default_root() -> str:
     raise ValueError("root: no place for the files; give it, or set NORTHWIND_ROOT in the environment")
 
 
-def summarise(files: Day, counts: dict[Step, dict[str, int]]) -> None:
+def summarise(files: Day, counts: dict[Step, Counts]) -> None:
     """Show the rows of each table after each step."""
     tables = sorted({table for rows in counts.values() for table in rows})
     create_table_artifact(

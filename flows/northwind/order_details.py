@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, Annotated, Any
 
 import httpx
 from pydantic import BaseModel, Field, ValidationError
@@ -31,7 +31,7 @@ class OrderDetail(BaseModel):
 
 HEADER = list(OrderDetail.model_fields)
 # numeric keeps the digits of the file
-TYPES = {int: "integer", Decimal: "numeric"}
+TYPES: dict[Any, str] = {int: "integer", Decimal: "numeric"}
 TABLE = Table(
     name="order_details",
     columns=[
@@ -47,9 +47,9 @@ TABLE = Table(
 
 
 def extract(address: str, files: Day, warn: Callable[[str], None]) -> dict[str, int]:
-    """Write the file's lines, each of which is what it should be; returns their number.
+    """Check and write the file's lines; returns their number. Raises StepError for a line or a file that is not right.
 
-    `warn` is told when nothing says how long the file is.
+    `warn` receives a message when the server does not say how long the file is.
     """
     name = shown(address)
 
@@ -61,19 +61,19 @@ def extract(address: str, files: Day, warn: Callable[[str], None]) -> dict[str, 
                 file.write((",".join(str(value) for _, value in detail) + "\n").encode())
                 number += 1
         if not number:
-            raise StepError(f"{name}: there are no lines below the header; put the file right, or give another")
+            raise StepError(f"{name}: there are no lines below the header; correct the file, or give another")
         return number
 
-    with files.extraction("extract_csv", name) as writing:
-        return {TABLE.name: writing.file(TABLE, write).rows}
+    with files.extraction("extract_csv", name) as writer:
+        return {TABLE.name: writer.file(TABLE, write).rows}
 
 
 def parse(lines: Iterator[str], name: str) -> Iterator[OrderDetail]:
-    """The lines, checked; what is wrong is told with its place."""
-    # the mark at the beginning of a text goes before the quotes of its first name
-    first = (line.removeprefix("\ufeff") for line in itertools.islice(lines, 1))
-    reader = csv.reader(itertools.chain(first, lines), strict=True)
-    seen = set()
+    """The lines as details. Raises StepError with the place of the first mistake."""
+    # the byte order mark stands before the quotes of the first name
+    first_line = (line.removeprefix("\ufeff") for line in itertools.islice(lines, 1))
+    reader = csv.reader(itertools.chain(first_line, lines), strict=True)
+    seen: set[tuple[int, int]] = set()
     try:
         header = next(reader, [])
         if header != HEADER:
@@ -88,16 +88,16 @@ def parse(lines: Iterator[str], name: str) -> Iterator[OrderDetail]:
             try:
                 detail = OrderDetail.model_validate(dict(zip(HEADER, cells, strict=True)))
             except ValidationError as error:
-                [first, *_] = error.errors()
-                raise StepError(f"{where}, {first['loc'][0]}: {first['msg']}, not {first['input']!r}") from None
+                mistake = error.errors()[0]
+                raise StepError(f"{where}, {mistake['loc'][0]}: {mistake['msg']}, not {mistake['input']!r}") from None
             if (detail.order_id, detail.product_id) in seen:
                 raise StepError(
-                    f"{where}: order {detail.order_id} has product {detail.product_id} already; leave one line of it"
+                    f"{where}: order {detail.order_id} has product {detail.product_id} already; remove one of the lines"
                 )
             seen.add((detail.order_id, detail.product_id))
             yield detail
     except csv.Error as error:
-        raise StepError(f"{name}, line {reader.line_num}: {error}; put the line right") from None
+        raise StepError(f"{name}, line {reader.line_num}: {error}; correct the line") from None
 
 
 @contextmanager
@@ -106,15 +106,15 @@ def open_lines(address: str, warn: Callable[[str], None]) -> Iterator[Iterator[s
     name = shown(address)
     if not is_url(address):
         try:
-            # what is no text then shows as a wrong value
+            # invalid bytes then appear as a wrong value
             file = path(address).open(encoding="utf-8", errors="replace", newline="")
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no name of a file"
+            reason = error.strerror if isinstance(error, OSError) else "not a valid file name"
             raise StepError(f"{name} cannot be read ({reason}); give order_details_csv a path or URL") from None
         with file as lines:
             yield lines
         return
-    # httpx names the whole address in its errors, and a key may be in it
+    # the errors of httpx contain the whole address, which may contain a key
     try:
         if (httpx.URL(address).port or 0) > 65535:
             raise httpx.InvalidURL("port")
@@ -129,7 +129,7 @@ def open_lines(address: str, warn: Callable[[str], None]) -> Iterator[Iterator[s
         kind = Unavailable if code >= 500 or code in (408, 425, 429) else StepError
         raise kind(f"{name}: the server answers {code}; check order_details_csv") from None
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError):
-        raise StepError(f"{name} is no address; check order_details_csv") from None
+        raise StepError(f"{name} is not an address; check order_details_csv") from None
     except httpx.HTTPError as error:
         raise Unavailable(f"{name} cannot be read ({type(error).__name__}); check order_details_csv") from None
 
@@ -139,5 +139,5 @@ def is_url(address: str) -> bool:
 
 
 def path(address: str) -> Path:
-    """A relative one begins in the project's folder."""
+    """The path; a relative one begins in the project's folder."""
     return Path(__file__).parent / address

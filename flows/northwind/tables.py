@@ -1,4 +1,6 @@
-"""Tables as PostgreSQL's catalogue describes them, and how to make one like them."""
+"""Tables as PostgreSQL's catalogue describes them, and how to make copies of them."""
+
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -6,9 +8,9 @@ from pydantic import BaseModel
 
 from database import identifiers
 
-# Which day a target holds, and which tables those are
+# The target's table of the loaded day and its tables
 LEDGER = "northwind_loaded"
-# A domain is what it is made of. Of the other types, those that somebody made are in this database only.
+# A domain is replaced by its base type. Other user-defined types exist in this database only.
 CATALOGUE = """
 WITH RECURSIVE made_of (attrelid, attnum, type, modifier) AS (
     SELECT attrelid, attnum, atttypid, atttypmod FROM pg_attribute
@@ -60,7 +62,7 @@ ORDER BY relname
 
 
 class Column(BaseModel):
-    """A column; `instead_of` names the type, known to its own database only, in whose place it is a text."""
+    """A column. A text in place of a type that exists in its own database only has that type in `instead_of`."""
 
     name: str
     type: str
@@ -69,6 +71,8 @@ class Column(BaseModel):
 
 
 class Key(BaseModel):
+    """A primary key, or a unique constraint or index."""
+
     columns: list[str]
     primary: bool = False
 
@@ -82,7 +86,7 @@ class Reference(BaseModel):
 
 
 class Table(BaseModel):
-    """What a copy needs: defaults, checks and indexes that are no keys stay where they are."""
+    """The parts of a table that a copy gets: no defaults, checks, or indexes without a key."""
 
     name: str
     columns: list[Column]
@@ -98,13 +102,13 @@ class Table(BaseModel):
         return {column.name: column.type for column in self.columns}
 
 
-def tables_of(connection: psycopg.Connection) -> list[Table]:
+def tables_of(connection: psycopg.Connection[Any]) -> list[Table]:
     """All ordinary tables of the schema public."""
     return [Table.model_validate(row) for (row,) in connection.execute(CATALOGUE)]
 
 
-def create(connection: psycopg.Connection, tables: list[Table]) -> None:
-    """Make the tables, first all of them and then what ties one to another."""
+def create(connection: psycopg.Connection[Any], tables: list[Table]) -> None:
+    """Make all tables, then the foreign keys between them."""
     for table in tables:
         columns = [
             sql.SQL("{} {}{}").format(
@@ -121,7 +125,7 @@ def create(connection: psycopg.Connection, tables: list[Table]) -> None:
         )
     for table in tables:
         for reference in table.references:
-            # looked at when the transaction ends, so that tables are filled in any order
+            # checked at the end of the transaction, so that the order of loading does not matter
             connection.execute(
                 sql.SQL("ALTER TABLE {} ADD FOREIGN KEY ({}) REFERENCES {} ({}) DEFERRABLE INITIALLY DEFERRED").format(
                     sql.Identifier(table.name),

@@ -2,20 +2,26 @@
 
 import json
 import os
+from typing import Any
 
 from prefect.blocks.system import Secret
 
 
-def secret(block: str, *keys: str) -> dict:
-    """The JSON object of this block, with a text for each of these keys. SECRET_<BLOCK NAME>, where set, goes first."""
+def secret(block: str, *keys: str) -> dict[str, Any]:
+    """The JSON object of this block, which must have a text for each of these keys.
+
+    The environment variable SECRET_<BLOCK NAME> takes precedence. Raises LookupError where the secret is missing or has
+    another shape.
+    """
     variable = "SECRET_" + block.replace("-", "_").upper()
-    value = os.environ.get(variable)
+    value: Any = os.environ.get(variable)
     if value is None:
         try:
-            value = Secret.load(block, _sync=True).get()
+            # Prefect's stubs lack _sync
+            value = Secret.load(block, _sync=True).get()  # type: ignore[call-arg, union-attr]
         except ValueError:
             raise LookupError(f"no secret {block!r}: create the Prefect Secret block, or set {variable}") from None
-    # never show the value, nor the parser's view of it
+    # never show the value, nor the parser's message about it
     try:
         value = json.loads(value) if isinstance(value, str) else value
     except ValueError:

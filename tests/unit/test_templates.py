@@ -52,7 +52,7 @@ def make(flows: Path, home: Path) -> None:
     for name, template in NAMES.items():
         done = call(name, template, flows, env=os.environ | {"HOME": str(home)})
         assert done.returncode == 0, done.stderr
-        assert f"flows/{name} is there" in done.stdout
+        assert f"flows/{name} is ready" in done.stdout
     assert sorted(path.name for path in flows.iterdir()) == sorted([*NAMES, "resources.yml", "targets.yml"])
     assert [path.name for path in home.iterdir()] == [".cookiecutterrc"]
 
@@ -100,7 +100,7 @@ def test_a_flow_is_called_as_its_project_and_waits_to_be_switched_on(made: Path,
         *[(name, "db_dump", f"NAME={name!r}: a project is named") for name in ("", "Sales", "1st", "a-b", "../x", "é")],
         ("a" * 64, "db_dump", "has at most 63"),
         ("sales\n", "db_dump", r"NAME='sales\n': a project is named"),
-        ("server", "pipeline", "NAME='server': is the name of one of the platform's own"),
+        ("server", "pipeline", "NAME='server': is the name of an environment of the platform"),
         ("taken", "pipeline", "NAME='taken': flows/taken exists"),
         ("sales", "", "TEMPLATE='': the templates are db_dump, pipeline, plain"),
         ("sales", "shared", "TEMPLATE='shared': the templates are"),

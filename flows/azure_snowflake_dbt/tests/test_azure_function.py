@@ -1,12 +1,13 @@
 import logging
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 
 from azure_function import ATTEMPTS, MISSING_AT_FIRST, ExportFunction, FunctionError
 
 KEY = "k3y-of-the-function"
-MANIFEST = {
+MANIFEST: dict[str, Any] = {
     "export_id": "run-2026-01-02",
     "dataset": "orders",
     "logical_date": "2026-01-02",
@@ -38,7 +39,7 @@ def call(function):
     return Caller(function)
 
 
-def test_a_manifest_at_once(function, call):
+def test_an_immediate_manifest(function, call):
     function.will_answer(200, MANIFEST)
     manifest = call()
     assert (manifest.rows, [file.name for file in manifest.files]) == (5, ["a.csv", "b.csv"])
@@ -53,7 +54,7 @@ def test_a_manifest_at_once(function, call):
     }
 
 
-def test_a_durable_function_is_polled_as_it_asks(function, call):
+def test_a_durable_function_is_polled_at_its_intervals(function, call):
     address = f"{function.origin}/status?code=c0de"
     function.will_answer(202, {"id": "1", "statusQueryGetUri": address}, Retry_After="7")
     function.will_answer(202, {"runtimeStatus": "Pending"}, Retry_After="3")
@@ -82,7 +83,7 @@ def test_a_refusal_is_final(function, call, status):
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_what_passes_by_itself_is_asked_again_for_the_same_export(function, call, status):
+def test_transient_failures_are_retried_with_the_same_export_id(function, call, status):
     function.will_answer(status, "later", Retry_After="42")
     function.will_answer(500, "later")
     function.will_answer(200, MANIFEST)
@@ -91,14 +92,14 @@ def test_what_passes_by_itself_is_asked_again_for_the_same_export(function, call
     assert {body["export_id"] for _, _, _, body in function.requests} == {"run-2026-01-02"}
 
 
-def test_the_status_is_asked_again_too(function, call):
+def test_status_requests_are_retried_too(function, call):
     function.will_answer(202, {"statusQueryGetUri": f"{function.origin}/status"})
     function.will_answer(503, "")
     function.will_answer(200, {"runtimeStatus": "Completed", "output": MANIFEST})
     assert call().rows == 5
 
 
-def test_it_gives_up(function, call):
+def test_retries_end(function, call):
     for _ in range(ATTEMPTS):
         function.will_answer(500, "broken")
     with pytest.raises(FunctionError, match=f"failed {ATTEMPTS} times, the last with 500 .*broken"):
@@ -159,7 +160,7 @@ def test_ways_to_write_retry_after(function, call, value, pause):
     assert call.pauses == [pause]
 
 
-def test_what_a_durable_function_has_just_accepted_may_be_missing_for_a_moment(function, call):
+def test_a_just_accepted_export_may_be_missing_for_a_moment(function, call):
     function.will_answer(202, {"statusQueryGetUri": f"{function.origin}/status"}, Retry_After="1")
     function.will_answer(404, "")
     function.will_answer(404, "")
@@ -170,7 +171,7 @@ def test_what_a_durable_function_has_just_accepted_may_be_missing_for_a_moment(f
     assert call.pauses == [1, 10, 10, 2, 10]
 
 
-def test_what_stays_missing_is_given_up(function, call):
+def test_an_export_that_stays_missing_fails(function, call):
     function.will_answer(202, {"statusQueryGetUri": f"{function.origin}/status"})
     for _ in range(MISSING_AT_FIRST + 1):
         function.will_answer(404, "no such instance")
@@ -180,7 +181,7 @@ def test_what_stays_missing_is_given_up(function, call):
 
 
 @pytest.mark.parametrize("space", ["\n", "\r\n", " ", "\t\n"])
-def test_a_key_that_was_copied_with_a_line_break(function, call, space):
+def test_a_key_copied_with_a_line_break_is_accepted(function, call, space):
     call.key, call.url = f"{KEY}{space}", f"{call.url}{space}"
     function.will_answer(200, MANIFEST)
     assert call().rows == 5
@@ -188,9 +189,11 @@ def test_a_key_that_was_copied_with_a_line_break(function, call, space):
 
 
 @pytest.mark.parametrize("character", ["\n", "é", "\0", "\x7f", "😀"])
-def test_a_key_that_no_header_can_carry(function, call, character):
+def test_a_key_that_is_invalid_in_a_header(function, call, character):
     call.key = f"{KEY}{character}{KEY}"
-    with pytest.raises(FunctionError, match=r"^the secret azure-function-key holds what no key has.*: copy it again$"):
+    with pytest.raises(
+        FunctionError, match=r"^the secret azure-function-key contains characters that no key has.*: copy it again$"
+    ):
         call()
     assert function.requests == []
 
@@ -206,10 +209,10 @@ def test_a_key_that_no_header_can_carry(function, call, character):
         "http://",
     ],
 )
-def test_an_address_that_is_none_is_not_tried(call, url):
+def test_an_invalid_address_is_refused_without_a_request(call, url):
     call.url = url
     with pytest.raises(
-        FunctionError, match=r"^the secret azure-function-url is no http:// or https:// address"
+        FunctionError, match=r"^the secret azure-function-url is not an http:// or https:// address"
     ) as failed:
         call()
     assert "s3cret" not in str(failed.value)
@@ -219,7 +222,7 @@ def test_an_address_that_is_none_is_not_tried(call, url):
 @pytest.mark.parametrize(
     "address", ["ftp://h/s?code=c0de", "http://h:99999/s?code=c0de", "http://[h/?code=c0de", 7, ["x"]]
 )
-def test_a_status_address_that_is_none(function, call, address):
+def test_an_invalid_status_address(function, call, address):
     function.will_answer(202, {"statusQueryGetUri": address})
     function.will_answer(404, "")
     with pytest.raises(FunctionError) as failed:
@@ -228,7 +231,7 @@ def test_a_status_address_that_is_none(function, call, address):
 
 
 @pytest.mark.parametrize("status", [["Running"], {"a": 1}, 7])
-def test_a_status_that_is_none(function, call, status):
+def test_an_invalid_status(function, call, status):
     function.will_answer(202, {"statusQueryGetUri": f"{function.origin}/status"})
     function.will_answer(200, {"runtimeStatus": status})
     with pytest.raises(FunctionError, match="the function's export is "):
@@ -259,7 +262,7 @@ def test_202_without_an_address(function, call):
         ({"columns": ["id", "ID"]}, "columns: .*named more than once: ID"),
     ],
 )
-def test_a_manifest_that_cannot_be_trusted(function, call, change, message):
+def test_an_invalid_manifest_is_refused(function, call, change, message):
     function.will_answer(200, MANIFEST | change)
     with pytest.raises(FunctionError, match=message):
         call()

@@ -25,11 +25,11 @@ def pem(encryption):
 
 @pytest.fixture
 def snowflake(monkeypatch):
-    def given(**arguments):
+    def set_secret(**arguments):
         monkeypatch.setenv("SECRET_SNOWFLAKE", json.dumps(ACCOUNT | arguments))
         return credentials.snowflake(logging.getLogger())
 
-    return given
+    return set_secret
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,11 @@ def test_a_password_signs_in_with_a_warning(snowflake, caplog):
     ("arguments", "message"),
     [
         ({}, "neither private_key nor password"),
-        ({"private_key": "s3cret"}, "no PEM key"),
+        ({"private_key": "s3cret"}, "is not a PEM key"),
         ({"private_key": pem(BestAvailableEncryption(b"pass")), "passphrase": "wr0ng"}, "passphrase is wrong"),
     ],
 )
-def test_what_is_wrong_is_said_without_showing_it(snowflake, arguments, message):
+def test_mistakes_are_named_without_showing_values(snowflake, arguments, message):
     with pytest.raises(ValueError, match=message) as refused:
         snowflake(**arguments)
     assert not [value for value in arguments.values() if value in str(refused.value)]
@@ -86,12 +86,12 @@ def test_missing_arguments_are_named(monkeypatch):
         (json.dumps(ACCOUNT | {"account": None, "password": "s3cret"}), "lacks account"),
         (json.dumps(ACCOUNT | {"user": "", "password": "s3cret"}), "lacks user"),
         (json.dumps(ACCOUNT | {"private_key": ["s3cret"]}), "must have a text as private_key"),
-        (json.dumps(ACCOUNT | {"private_key": "é s3cret"}), "no PEM key"),
+        (json.dumps(ACCOUNT | {"private_key": "é s3cret"}), "is not a PEM key"),
         (json.dumps(ACCOUNT | {"password": "s3cret", "port": "²"}), "a number from 1 to 65535 as port"),
         (json.dumps(ACCOUNT | {"password": "s3cret", "port": 70000}), "a number from 1 to 65535 as port"),
     ],
 )
-def test_a_secret_of_another_shape_is_told_without_showing_it(monkeypatch, value, message):
+def test_a_secret_of_another_shape_is_reported_without_showing_it(monkeypatch, value, message):
     monkeypatch.setenv("SECRET_SNOWFLAKE", value)
     with pytest.raises(ValueError, match=message) as refused:
         credentials.snowflake(logging.getLogger())
@@ -99,7 +99,7 @@ def test_a_secret_of_another_shape_is_told_without_showing_it(monkeypatch, value
 
 
 @pytest.mark.parametrize("value", ["null", " ", {"key": "s3cret"}, None, 7])
-def test_a_text_that_is_none(monkeypatch, value):
+def test_a_secret_that_is_not_text(monkeypatch, value):
     monkeypatch.setattr(credentials, "_secret", lambda name: value)
     with pytest.raises(ValueError, match="the secret 'azure-function-key' must be a text, and not an empty one"):
         credentials.text("azure-function-key")

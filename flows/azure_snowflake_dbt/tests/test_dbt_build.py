@@ -29,7 +29,7 @@ def test_a_failed_node_is_named():
     assert check(results[:1]) == []
 
 
-def test_what_a_test_warns_of_is_told():
+def test_warnings_of_tests_are_reported():
     results = [
         NodeResult("model.shop.stg_orders", "success", 0.1, "SUCCESS 1"),
         NodeResult("test.shop.odd_orders", "warn", 0.1, "Got 1 result,\n configured to warn if != 0"),
@@ -73,35 +73,35 @@ def failed_try(tmp_path, monkeypatch):
     return folder, state
 
 
-def test_what_an_earlier_try_left_is_taken_up(failed_try):
+def test_unfinished_nodes_of_an_earlier_attempt_are_resumed(failed_try):
     assert _can_retry(*failed_try)
 
 
-def test_after_another_load_all_is_built_anew(failed_try):
+def test_after_another_load_everything_is_rebuilt(failed_try):
     folder, state = failed_try
     assert not _can_retry(folder, state | {"data": "4 rows"})
 
 
-def test_after_a_change_of_the_project_all_is_built_anew(failed_try):
+def test_after_a_change_of_the_project_everything_is_rebuilt(failed_try):
     folder, _ = failed_try
     (dbt_build.PROJECT / "models" / "marts" / "daily_sales.sql").write_text("select 1 as n")
     assert not _can_retry(folder, {"data": "3 rows", "project": dbt_build._digest(dbt_build.PROJECT)})
 
 
 @pytest.mark.parametrize("missing", ["target/run_results.json", dbt_build.STATE])
-def test_after_a_killed_try_all_is_built_anew(failed_try, missing):
+def test_after_a_killed_attempt_everything_is_rebuilt(failed_try, missing):
     folder, state = failed_try
     (folder / missing).unlink()
     assert not _can_retry(folder, state)
 
 
-def test_after_a_try_that_left_nothing_all_is_built_anew(failed_try):
+def test_after_a_complete_attempt_everything_is_rebuilt(failed_try):
     folder, state = failed_try
     write_results(folder, "success", "pass", "warn")
     assert not _can_retry(folder, state)
 
 
-def test_the_folders_of_old_failures_go_but_for_the_last(tmp_path):
+def test_folders_of_old_failures_are_removed_except_the_latest(tmp_path):
     now = tmp_path.stat().st_mtime
     for half_days in range(20):
         folder = tmp_path / f"{half_days:02}"

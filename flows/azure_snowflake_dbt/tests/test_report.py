@@ -3,7 +3,7 @@ from datetime import date
 from report import Summary, fields
 
 
-def test_values_are_pairs_that_a_log_tool_splits():
+def test_values_are_logfmt_pairs():
     got = fields(files=3, day=date(2026, 1, 2), seconds=1.26, name='two words, "one" = 1', line="a\nb", missing=None)
     assert got == r'files=3 day=2026-01-02 seconds=1.3 name="two words, \"one\" = 1" line="a\nb"'
 

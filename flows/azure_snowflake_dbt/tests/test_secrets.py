@@ -7,7 +7,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 import snowflake.connector
-from hostile import ENCODED, MARK, SECRET, told
+from hostile import ENCODED, MARK, SECRET, visible_text
 from snowflake.connector.errors import DatabaseError
 from test_azure_function import MANIFEST
 
@@ -48,7 +48,7 @@ def export(url, key=KEY):
 
 @pytest.mark.parametrize("echo", ECHOES)
 @pytest.mark.parametrize("status", [401, 404, 500, "Failed", "202 and 404", "202 and 500", "a manifest"])
-def test_a_function_that_tells_all_it_was_told(function, log, status, echo):
+def test_a_function_that_repeats_its_request(function, log, status, echo):
     words = ECHOES[echo]
     accepted = {"statusQueryGetUri": f"{function.origin}/status?code={ENCODED}&sig={ENCODED}"}
     match status:
@@ -79,28 +79,28 @@ def test_a_function_that_tells_all_it_was_told(function, log, status, echo):
         f"http://me:{SECRET}@example.org/api?code={SECRET}",
     ],
 )
-def test_an_address_at_which_nobody_answers(log, url):
+def test_an_unreachable_address(log, url):
     with pytest.raises(FunctionError) as failed:
         export(url)
-    assert MARK not in told(failed.value) + log.text
+    assert MARK not in visible_text(failed.value) + log.text
 
 
 @pytest.mark.parametrize("character", ["\n", "\r\n", "é", "\0"])
-def test_a_key_that_no_header_can_carry(log, character):
+def test_a_key_that_is_invalid_in_a_header(log, character):
     with pytest.raises(FunctionError) as failed:
         export("http://127.0.0.1:1/api", f"{KEY}{character}{KEY}")
-    assert MARK not in told(failed.value) + log.text
+    assert MARK not in visible_text(failed.value) + log.text
 
 
 @pytest.mark.parametrize("echo", ECHOES)
-def test_a_sign_in_that_is_refused(monkeypatch, echo):
+def test_a_refused_sign_in_hides_secrets(monkeypatch, echo):
     def refuse(**_):
         raise DatabaseError(f"250001: incorrect: {ECHOES[echo]}")
 
     monkeypatch.setattr(snowflake.connector, "connect", refuse)
     with pytest.raises(SignInError) as refused:
         connect({"account": "a", "user": "u", "password": KEY}, query_tag="t", time_limit=1)
-    assert MARK not in told(refused.value)
+    assert MARK not in visible_text(refused.value)
 
 
 @pytest.mark.parametrize(

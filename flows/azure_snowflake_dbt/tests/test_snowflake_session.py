@@ -7,14 +7,17 @@ from snowflake_session import SignInError, connect
 ACCOUNT = {"account": "org-acme", "user": "shop_etl", "private_key": b"DER", "database": "SHOP"}
 
 
-def test_no_statement_waits_for_ever(monkeypatch):
-    given = {}
-    monkeypatch.setattr(snowflake.connector, "connect", lambda **arguments: given.update(arguments))
+def test_every_statement_has_a_time_limit(monkeypatch):
+    arguments_used = {}
+    monkeypatch.setattr(snowflake.connector, "connect", lambda **arguments: arguments_used.update(arguments))
     connect(ACCOUNT, query_tag="t", time_limit=900)
-    assert (given["network_timeout"], given["session_parameters"]["STATEMENT_TIMEOUT_IN_SECONDS"]) == (900, 900)
-    assert given["login_timeout"] <= 60
+    assert (
+        arguments_used["network_timeout"],
+        arguments_used["session_parameters"]["STATEMENT_TIMEOUT_IN_SECONDS"],
+    ) == (900, 900)
+    assert arguments_used["login_timeout"] <= 60
     connect(ACCOUNT | {"login_timeout": 5}, query_tag="t", time_limit=900)
-    assert given["login_timeout"] == 5  # what the secret says comes first
+    assert arguments_used["login_timeout"] == 5  # the secret takes precedence
 
 
 @pytest.mark.parametrize("kind", [DatabaseError, OperationalError])

@@ -1,8 +1,8 @@
-"""The databases that can be read. Each is one module here with a class that is a `Source`."""
+"""The databases that can be read. Each is a module here with a class that is a `Source`."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from importlib import import_module
-from typing import Protocol
+from typing import Protocol, cast
 
 import pyarrow as pa
 
@@ -11,19 +11,14 @@ from .login import Login
 
 __all__ = ["Login", "Source", "SourceError", "SourceUnavailable", "open_source"]
 
-# Module and class; a driver is loaded by the runs that need it
-SOURCES = {
-    "postgres": ("postgres", "Postgres"),
-    "mysql": ("mysql", "MySQL"),
-    "sql_server": ("sql_server", "SQLServer"),
-    "oracle": ("oracle", "Oracle"),
-}
+# Module and class; a run imports only the driver that it needs
+SOURCES = {"postgres": "Postgres", "mysql": "MySQL", "sql_server": "SQLServer", "oracle": "Oracle"}
 
 
 class Source(Protocol):
     """What a dump needs from a database. Sessions are read-only and in UTC; every call opens its own connection.
 
-    One whose SQL does not read `'2024-01-31'` as a date has a method `literal(day)` that writes it as it does.
+    A source whose SQL does not read `'2024-01-31'` as a date has a method `literal(day)` that writes the date.
     """
 
     default_port: int
@@ -36,11 +31,11 @@ class Source(Protocol):
     def columns(self, query: str) -> pa.Schema:
         """The columns the query gives, without reading rows."""
 
-    def batches(self, query: str, batch_size: int) -> Iterator[pa.RecordBatch]:
-        """The query's rows, at most `batch_size` at a time, never all of them in memory."""
+    def batches(self, query: str, batch_size: int) -> Generator[pa.RecordBatch, None, None]:
+        """The query's rows, at most `batch_size` at a time, never all of them in memory; closing it stops the query."""
 
 
 def open_source(db_type: str, login: Login) -> Source:
-    """The source of this type; connects only when it is asked for something."""
-    module, name = SOURCES[db_type]
-    return getattr(import_module(f".{module}", __name__), name)(login)
+    """The source of this type; it connects with the first call of its methods."""
+    source_class = getattr(import_module(f".{db_type}", __name__), SOURCES[db_type])
+    return cast(Source, source_class(login))

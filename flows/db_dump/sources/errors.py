@@ -1,23 +1,18 @@
-"""What can go wrong with a source, and one way to say it."""
+"""What can go wrong with a source."""
 
 
 class SourceError(Exception):
-    """The source refuses what it is asked: trying again gives the same."""
+    """The source refuses the query: trying again gives the same result."""
 
 
 class SourceUnavailable(SourceError):
-    """The source cannot be reached or broke off: trying again may help."""
+    """The source cannot be reached, or the connection broke: trying again may help."""
 
 
-def one_line(error: Exception) -> str:
-    """The driver's message without its line breaks."""
-    return " ".join(str(error).split())
-
-
-def check_names(names: list[str]) -> None:
-    """Files need distinct column names; a join of two tables easily gives the same name twice."""
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
+def check_distinct(names: list[str]) -> None:
+    """Raise SourceError for repeated column names, as a join of two tables gives them: files need distinct names."""
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
         raise SourceError(
-            f"execute_query: several columns are called {', '.join(twice)}; give each its own name (AS …)"
+            f"execute_query: several columns are called {', '.join(repeated)}; give each its own name (AS …)"
         )

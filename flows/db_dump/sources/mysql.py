@@ -1,7 +1,7 @@
-"""MariaDB and MySQL, read as a prepared statement: its rows come in binary, and Arrow gets them column by column."""
+"""MariaDB and MySQL, read as a prepared statement: rows arrive in binary, and become Arrow column by column."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -13,16 +13,18 @@ from pymysql.constants import COMMAND, ER, FIELD_TYPE, FLAG
 from pymysql.cursors import Cursor
 from pymysql.protocol import FieldDescriptorPacket
 
-from .errors import SourceError, SourceUnavailable, check_names, one_line
+from errors import one_line
+
+from .errors import SourceError, SourceUnavailable, check_distinct
 from .gather import gather
 from .login import Login
 from .mysql_rows import blocks, decode
 
 BINARY_CHARSET = 63
 
-# The connection's own errors, and those of a server that is full, stopping, or gives up on a lock
+# The connection's own errors, and errors of a server that is full, stops, or gives up on a lock
 CLIENT_ERRORS = range(2000, 3000)
-PASSING_ERRORS = {
+TRANSIENT_ERRORS = {
     ER.CON_COUNT_ERROR,
     ER.SERVER_SHUTDOWN,
     ER.TOO_MANY_USER_CONNECTIONS,
@@ -54,7 +56,7 @@ ARROW_TYPES = {
 
 
 class Column(NamedTuple):
-    """A column, as it is sent and as it shall be."""
+    """A column: the type that the server sends, and the type of the dump."""
 
     name: str
     sent: pa.DataType
@@ -80,7 +82,7 @@ class MySQL:
             cursor.execute(f"SELECT * FROM (\n{query}\n) AS source LIMIT 0")  # noqa: S608 - the user's own
             return _schema([_column(field) for field in cursor._result.fields])
 
-    def batches(self, query: str, batch_size: int) -> Iterator[pa.RecordBatch]:
+    def batches(self, query: str, batch_size: int) -> Generator[pa.RecordBatch, None, None]:
         with self._connect() as connection, _execute(connection, query) as fields:
             columns = [_column(field) for field in fields]
             rows = blocks(connection._rfile, connection.encoding)
@@ -103,7 +105,7 @@ class MySQL:
             with _transaction(connection.cursor()):
                 yield connection
         except (pymysql.Error, OSError, LookupError) as error:
-            kind = SourceUnavailable if _passing(error) else SourceError
+            kind = SourceUnavailable if _is_transient(error) else SourceError
             raise kind(f"{login.host}/{login.database}: {one_line(error)}") from error
         finally:
             if connection:
@@ -112,44 +114,44 @@ class MySQL:
 
 @contextmanager
 def _transaction(cursor: Cursor) -> Iterator[None]:
-    """A transaction that only reads. What it needs of the session is put back: a pooler may hand that to others."""
+    """A read-only transaction. It restores the session's settings: a pooler may hand the session to another client."""
     cursor.execute("SELECT @@SESSION.time_zone, @@SESSION.net_write_timeout")
-    before = cursor.fetchone()
-    # the server gives up when nobody reads for a minute, unless told that writing a batch may take longer
+    original_settings = cursor.fetchone()
+    # by default the server closes a connection that nobody reads from for a minute; writing a batch may take longer
     cursor.execute(SETTINGS, ("+00:00", 3600))
     cursor.execute("START TRANSACTION READ ONLY")
     yield
     cursor.execute("ROLLBACK")
-    cursor.execute(SETTINGS, before)
+    cursor.execute(SETTINGS, original_settings)
 
 
-def _passing(error: Exception) -> bool:
+def _is_transient(error: Exception) -> bool:
     code = error.args[0] if error.args else None
-    return isinstance(error, OSError) or code in PASSING_ERRORS or code in CLIENT_ERRORS
+    return isinstance(error, OSError) or code in TRANSIENT_ERRORS or code in CLIENT_ERRORS
 
 
 @contextmanager
 def _execute(connection: pymysql.Connection, query: str) -> Iterator[list[FieldDescriptorPacket]]:
-    """The columns of the rows that then come in the protocol's binary form, and all must be read."""
+    """The columns of the rows. The rows follow in the protocol's binary form, and all must be read."""
     connection._execute_command(COMMAND.COM_STMT_PREPARE, query)
     statement, columns, parameters = struct.unpack_from("<xIHH", connection._read_packet().get_all_data())
     if not columns:
-        raise SourceError("execute_query: it gives no rows; write a SELECT")
-    # these tell of parameters and columns; the columns are told again with the rows
+        raise SourceError("execute_query: returns no result set; write a SELECT")
+    # skip the descriptions of parameters and columns; the columns come again with the rows
     for _ in range(sum(count + 1 for count in (parameters, columns) if count)):
         connection._read_packet()
     connection._execute_command(COMMAND.COM_STMT_EXECUTE, struct.pack("<IBI", statement, 0, 1))
     result = MySQLResult(connection)
     result.init_unbuffered_query()
-    # or the end of this object would read all the rows
+    # otherwise the end of this object would read all rows
     result.unbuffered_active = False
     yield result.fields
-    # has no answer
+    # the server does not answer it
     connection._execute_command(COMMAND.COM_STMT_CLOSE, struct.pack("<I", statement))
 
 
 def _schema(columns: list[Column]) -> pa.Schema:
-    check_names([column.name for column in columns])
+    check_distinct([column.name for column in columns])
     return pa.schema([(column.name, column.type) for column in columns])
 
 
@@ -163,22 +165,22 @@ def _column(field: FieldDescriptorPacket) -> Column:
         # it may exceed a day
         sent, type_ = pa.duration("us"), pa.string()
     elif code == FIELD_TYPE.NEWDECIMAL:
-        # the length counts the sign and the point too
+        # the length includes sign and decimal point
         precision = field.length - (not unsigned) - bool(field.scale)
         decimal = pa.decimal128 if precision <= 38 else pa.decimal256
         sent = type_ = decimal(precision, field.scale)
     else:
-        # text too are ENUM and SET, and JSON, which MySQL calls binary
+        # ENUM, SET and JSON are text, too; MySQL marks JSON as binary
         binary = code in (FIELD_TYPE.BIT, FIELD_TYPE.GEOMETRY) or field.charsetnr == BINARY_CHARSET
         binary &= code != FIELD_TYPE.JSON
         sent, type_ = pa.binary(), pa.binary() if binary else pa.string()
-    # what is called binary is sent as it is, not in the encoding of the connection
+    # columns marked as binary are sent as they are, not in the encoding of the connection
     encoded = field.charsetnr != BINARY_CHARSET
     return Column(field.name, sent, type_, field.scale, encoded)
 
 
 def _parse(block: bytearray, starts: np.ndarray, columns: list[Column], encoding: str) -> pa.RecordBatch:
-    arrays = []
+    arrays: list[pa.Array] = []
     try:
         for array in decode(block, starts, [column.sent for column in columns]):
             arrays.append(_cast(array, columns[len(arrays)], encoding))

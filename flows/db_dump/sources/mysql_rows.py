@@ -15,30 +15,30 @@ from pymysql.protocol import MysqlPacket
 
 # A block fits the processor's cache, and the server goes on sending while it becomes Arrow
 BLOCK_BYTES = 1024 * 1024
-# A value is read in the longest form of its type, which may begin before the first row or end behind the last
+# A value is read in the longest form of its type, which may begin before the first row or end after the last
 MARGIN = 24
 HEADER = Struct("<I")
 LARGEST_PACKET = 0xFFFFFF
 
-MOMENT = np.dtype("u1, <u2, u1, u1, u1, u1, u1, <u4")
-MOMENT.names = "length", "year", "month", "day", "hour", "minute", "second", "microsecond"
+DATETIME = np.dtype("u1, <u2, u1, u1, u1, u1, u1, <u4")
+DATETIME.names = "length", "year", "month", "day", "hour", "minute", "second", "microsecond"
 TIME = np.dtype("u1, u1, <u4, u1, u1, u1, <u4")
 TIME.names = "length", "negative", "days", "hour", "minute", "second", "microsecond"
 
-# A column, and where the values of the next one are; its nulls are not given where it has none
+# A column, and the positions of the next column's values
 Column = tuple[pa.Array, np.ndarray]
 Reader = Callable[[np.ndarray, np.ndarray, np.ndarray | None, pa.DataType], Column]
 
-# Eight characters as one number: which bits of it are the last n of them
-LAST = np.array([256**8 - 256 ** (8 - n) for n in range(9)], np.uint64)
-# Eight digits side by side become four numbers of two digits, these two of four, these one: mask, factor, shift
-JOINED = (
+# Masks for the last n of eight characters that are read as one number
+LAST_CHARACTERS = np.array([256**8 - 256 ** (8 - n) for n in range(9)], np.uint64)
+# Eight digits become four numbers of two digits, then two of four digits, then one: mask, factor, shift
+DIGIT_JOINS = (
     (0x0F0F0F0F0F0F0F0F, 10 * 2**8 + 1, 8),
     (0x00FF00FF00FF00FF, 100 * 2**16 + 1, 16),
     (0x0000FFFF0000FFFF, 10_000 * 2**32 + 1, 32),
 )
-# A number of 64 bits holds any decimal of so many digits
-SHORT_DECIMAL = 18
+# A number of 64 bits holds any decimal with this many digits
+MAX_INT64_DIGITS = 18
 
 # The first day of each month of the years 0 to 9999, counted from 1970
 MONTHS = np.arange("0000-01", "10000-02", dtype="datetime64[M]").astype("datetime64[D]").astype(np.int64)
@@ -46,16 +46,17 @@ MONTH_LENGTHS = np.diff(MONTHS)
 
 
 def blocks(file: BufferedReader, encoding: str) -> Iterator[tuple[bytearray, np.ndarray]]:
-    """Whole rows, and at which byte each starts; a block is overwritten by the next."""
-    # what is read ahead already, and from then on straight from the socket
+    """Blocks of complete rows, and the byte at which each row starts. The next block overwrites a block."""
+    # first the bytes that are buffered already, then straight from the socket
     block, socket = bytearray(MARGIN) + file.read(len(file.peek())), file.raw
     position, end = MARGIN, len(block)
     block += bytes(BLOCK_BYTES)
-    starts, goes_on = [], False
+    starts: list[int] = []
+    continues = False
     while True:
-        # nearly all rows are short ones: for them, the loop that takes a good part of the time is as short as can be
+        # nearly all rows are short, and this loop takes much of the time: for short rows it is as small as possible
         with memoryview(block) as low, low[1:] as middle, low[2:] as high:
-            limit = 0 if goes_on else end - HEADER.size
+            limit = 0 if continues else end - HEADER.size
             while position < limit and not high[position]:
                 starts.append(position + 4)
                 position += low[position] + (middle[position] << 8) + 4
@@ -66,17 +67,17 @@ def blocks(file: BufferedReader, encoding: str) -> Iterator[tuple[bytearray, np.
             following = position + 4 + length
             if following > end:
                 break
-            if goes_on:
+            if continues:
                 # a row of several packets becomes one
                 block[position : end - 4] = block[position + 4 : end]
-                following, end, goes_on = following - 4, end - 4, False
+                following, end, continues = following - 4, end - 4, False
             else:
                 starts.append(position + 4)
             position = following
             if length == LARGEST_PACKET:
-                goes_on = True
-        if starts and not goes_on:
-            # a row begins with a zero byte, what comes after the last row does not
+                continues = True
+        if starts and not continues:
+            # a row begins with a zero byte, the packet after the last row does not
             if block[starts[-1]]:
                 last = bytes(block[starts.pop() : position])
                 if starts:
@@ -93,14 +94,14 @@ def blocks(file: BufferedReader, encoding: str) -> Iterator[tuple[bytearray, np.
         with memoryview(block) as view, view[end:-MARGIN] as free:
             received = socket.readinto(free)
         if not received:
-            raise OperationalError(CR.CR_SERVER_LOST, "the server broke off the connection")
+            raise OperationalError(CR.CR_SERVER_LOST, "the server closed the connection")
         end += received
 
 
 def decode(block: bytearray, starts: np.ndarray, types: list[pa.DataType]) -> Iterator[pa.Array]:
-    """The columns of these rows, one after the other; text is of type binary, times are durations."""
+    """The columns of these rows, in their order; text is of type binary, times are durations."""
     data = np.frombuffer(block, np.uint8)
-    # after a byte that is zero, one bit a column, from the third bit on
+    # after a zero byte, one bit per column, from the third bit on
     width = (len(types) + 9) // 8
     bits = _values(data, starts + 1, np.dtype((np.void, width))).view(np.uint8).reshape(-1, width)
     position = starts + 1 + width
@@ -117,17 +118,18 @@ def _reader(type_: pa.DataType) -> Reader:
         return _decimal
     if pa.types.is_duration(type_):
         return _time
-    return _moment if pa.types.is_temporal(type_) else _number
+    return _datetime if pa.types.is_temporal(type_) else _number
 
 
 def _values(data: np.ndarray, position: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """What is at these positions, seen as this type."""
+    """The values at these positions, read as this type."""
     windows = np.ndarray(len(data) - dtype.itemsize + 1, np.dtype((np.void, dtype.itemsize)), data, strides=(1,))
-    return windows[position].view(dtype)
+    values: np.ndarray = windows[position].view(dtype)
+    return values
 
 
 def _after(position: np.ndarray, length: np.ndarray | int, null: np.ndarray | None) -> np.ndarray:
-    """Where the next values are; a null takes no room."""
+    """The positions of the next values; a null takes no bytes."""
     return position + (length if null is None else length * ~null)
 
 
@@ -137,14 +139,14 @@ def _number(data: np.ndarray, position: np.ndarray, null: np.ndarray | None, typ
 
 
 def _text(data: np.ndarray, position: np.ndarray, null: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Where the characters start, and where they end."""
-    first, start = data[position], _after(position, 1, null)
+    """The positions at which the characters start and end."""
+    first_byte, start = data[position], _after(position, 1, null)
     if null is not None:
-        first[null] = 0
-    length = first.astype(np.int64)
-    # from 252 on, it says how many bytes the length itself takes
-    for mark, width in ((252, 2), (253, 3), (254, 8)) if first.max() > 250 else ():
-        [long] = np.nonzero(first == mark)
+        first_byte[null] = 0
+    length = first_byte.astype(np.int64)
+    # from 252 on, the first byte says how many bytes the length takes
+    for mark, width in ((252, 2), (253, 3), (254, 8)) if first_byte.max() > 250 else ():
+        [long] = np.nonzero(first_byte == mark)
         length[long] = _values(data, start[long], np.dtype("<u8")) & (256**width - 1)
         start[long] += width
     return start, start + length
@@ -152,11 +154,11 @@ def _text(data: np.ndarray, position: np.ndarray, null: np.ndarray | None) -> tu
 
 def _binary(data: np.ndarray, position: np.ndarray, null: np.ndarray | None, type_: pa.DataType) -> Column:
     start, end = _text(data, position, null)
-    # Arrow sees the values and what is between them as one column, and takes every other
+    # for Arrow, the values and the gaps between them are one column, of which it takes every other
     offsets = np.empty(2 * len(start), np.int32)
     offsets[::2], offsets[1::2] = start, end
-    both = pa.Array.from_buffers(type_, len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
-    return both.take(pa.array(np.arange(0, len(offsets), 2), mask=null)), end
+    values_and_gaps = pa.Array.from_buffers(type_, len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
+    return values_and_gaps.take(pa.array(np.arange(0, len(offsets), 2), mask=null)), end
 
 
 def _decimal(data: np.ndarray, position: np.ndarray, null: np.ndarray | None, type_: pa.DataType) -> Column:
@@ -164,10 +166,10 @@ def _decimal(data: np.ndarray, position: np.ndarray, null: np.ndarray | None, ty
     negative = data[start] == ord("-")
     point = data[end - type_.scale - 1] == ord(".") if type_.scale else np.True_
     number = None
-    if type_.precision <= SHORT_DECIMAL and (point if null is None else point | null).all():
+    if type_.precision <= MAX_INT64_DIGITS and (point if null is None else point | null).all():
         number = _digits(data, end, end - start - negative, type_.scale)
     if number is None:
-        # a long one, or that of an expression, which may have fewer decimals than its type
+        # a long decimal, or that of an expression, which may have fewer decimal places than its type
         return _binary(data, position, null, pa.binary())[0].cast(pa.string()).cast(type_), end
     low = np.where(negative, -number, number)
     values = np.stack((low, low >> 63), axis=1)
@@ -176,51 +178,53 @@ def _decimal(data: np.ndarray, position: np.ndarray, null: np.ndarray | None, ty
 
 
 def _digits(data: np.ndarray, end: np.ndarray, length: np.ndarray, scale: int) -> np.ndarray | None:
-    """Decimals without their point, read eight characters at a time from the last on; None if not all are digits."""
+    """Decimals without their point, read from the end, eight characters at a time; None if some are not digits."""
     number = np.zeros(len(end), np.uint64)
-    for done in range(0, int(length.max()), 8):
-        kept = LAST[np.clip(length - done, 0, 8)]
-        if scale and 0 <= scale - done < 8:
-            # the point counts as a zero at first
-            kept &= np.uint64(256**8 - 1 - (0xFF << 8 * (7 - scale + done)))
-        characters = _values(data, end - done - 8, np.dtype("<u8")) & kept
-        if (characters & np.uint64(0xF0F0F0F0F0F0F0F0) != kept & np.uint64(0x3030303030303030)).any():
+    for offset in range(0, int(length.max()), 8):
+        mask = LAST_CHARACTERS[np.clip(length - offset, 0, 8)]
+        if scale and 0 <= scale - offset < 8:
+            # the point counts as a zero at first, and is removed below
+            mask &= np.uint64(256**8 - 1 - (0xFF << 8 * (7 - scale + offset)))
+        characters = _values(data, end - offset - 8, np.dtype("<u8")) & mask
+        if (characters & np.uint64(0xF0F0F0F0F0F0F0F0) != mask & np.uint64(0x3030303030303030)).any():
             return None
-        for mask, factor, shift in JOINED:
-            characters = (characters & np.uint64(mask)) * np.uint64(factor) >> np.uint64(shift)
-        number += characters * np.uint64(10**done)
+        for digits_mask, factor, shift in DIGIT_JOINS:
+            characters = (characters & np.uint64(digits_mask)) * np.uint64(factor) >> np.uint64(shift)
+        number += characters * np.uint64(10**offset)
     if scale:
         number -= number // np.uint64(10 ** (scale + 1)) * np.uint64(9 * 10**scale)
     return number.view(np.int64)
 
 
-def _moment(data: np.ndarray, position: np.ndarray, null: np.ndarray | None, type_: pa.DataType) -> Column:
-    at = _values(data, position, MOMENT)
-    length = at["length"] if null is None else np.where(null, 0, at["length"])
-    # as bytes: what is below the first is far above the last
-    month, day = at["month"] - 1, at["day"] - 1
-    known = (length > 0) & (month < 12)
-    index = np.where(known, at["year"].astype(np.int64) * 12 + month, 0)
-    known &= day < MONTH_LENGTHS[index]
-    wrong = ~known if null is None else ~(known | null)
-    if wrong.any():
-        one = at[wrong][0]
-        year, month, day = (one["year"], one["month"], one["day"]) if one["length"] else (0, 0, 0)
-        raise ValueError(f"{year:04}-{month:02}-{day:02} is no date")
+def _datetime(data: np.ndarray, position: np.ndarray, null: np.ndarray | None, type_: pa.DataType) -> Column:
+    fields = _values(data, position, DATETIME)
+    length = fields["length"] if null is None else np.where(null, 0, fields["length"])
+    # as unsigned bytes, month 0 and day 0 become 255
+    month, day = fields["month"] - 1, fields["day"] - 1
+    valid = (length > 0) & (month < 12)
+    index = np.where(valid, fields["year"].astype(np.int64) * 12 + month, 0)
+    valid &= day < MONTH_LENGTHS[index]
+    invalid = ~valid if null is None else ~(valid | null)
+    if invalid.any():
+        value = fields[invalid][0]
+        parts = (value["year"], value["month"], value["day"]) if value["length"] else (0, 0, 0)
+        raise ValueError("{:04}-{:02}-{:02} is not a date".format(*parts))
     days = MONTHS[index] + day
     position = _after(position, 1, null) + length
     if pa.types.is_date(type_):
         return pa.array(days.astype(np.int32), mask=null).view(type_), position
-    seconds = at["hour"] * np.int64(3600) + at["minute"] * np.int64(60) + at["second"]
+    seconds = fields["hour"] * np.int64(3600) + fields["minute"] * np.int64(60) + fields["second"]
     micros = days * 86_400_000_000 + np.where(length > 4, seconds, 0) * 1_000_000
-    micros += np.where(length > 7, at["microsecond"], 0)
+    micros += np.where(length > 7, fields["microsecond"], 0)
     return pa.array(micros, mask=null).view(type_), position
 
 
 def _time(data: np.ndarray, position: np.ndarray, null: np.ndarray | None, type_: pa.DataType) -> Column:
-    at = _values(data, position, TIME)
-    length = at["length"] if null is None else np.where(null, 0, at["length"])
-    seconds = (at["days"] * np.int64(24) + at["hour"]) * 3600 + at["minute"] * np.int64(60) + at["second"]
-    micros = np.where(length > 0, seconds, 0) * 1_000_000 + np.where(length > 8, at["microsecond"], 0)
-    micros = np.where(at["negative"], -micros, micros)
+    fields = _values(data, position, TIME)
+    length = fields["length"] if null is None else np.where(null, 0, fields["length"])
+    seconds = (
+        (fields["days"] * np.int64(24) + fields["hour"]) * 3600 + fields["minute"] * np.int64(60) + fields["second"]
+    )
+    micros = np.where(length > 0, seconds, 0) * 1_000_000 + np.where(length > 8, fields["microsecond"], 0)
+    micros = np.where(fields["negative"], -micros, micros)
     return pa.array(micros, mask=null).view(type_), _after(position, 1, null) + length

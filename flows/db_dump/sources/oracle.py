@@ -1,9 +1,9 @@
-"""Oracle, read as Arrow by the thin driver, which needs no Oracle client. Not proven against a server.
+"""Oracle, read as Arrow by the thin driver, which needs no Oracle client. Not tested against a server.
 
-Names are those of the database: upper case, unless the table was made otherwise.
+Column names come from the database: upper case, unless the table was made otherwise.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -11,28 +11,30 @@ from datetime import date
 import oracledb
 import pyarrow as pa
 
+from errors import one_line
+
 from .decimals import decimal_type
-from .errors import SourceError, SourceUnavailable, check_names, one_line
+from .errors import SourceError, SourceUnavailable, check_distinct
 from .gather import gather
 from .login import Login
 
-# A piece is what one answer of the server brings, in memory at once
+# Rows of one answer of the server, which are in memory at once
 PIECE_ROWS = 1000
 
-# One way of writing numbers, whatever the login's settings say; the transaction also shows one state of the data
+# A fixed format of numbers, independent of the login's settings; the transaction shows one state of the data
 SESSION = (
     "ALTER SESSION SET TIME_ZONE = '+00:00' NLS_NUMERIC_CHARACTERS = '.,'",
     "SET TRANSACTION READ ONLY",
 )
 
-# Starting, stopping, busy, or the past that the transaction shows is gone; the driver knows broken connections itself
-PASSING_ERRORS = {"DPY-4024", "DPY-6000", "DPY-6005", "ORA-00060", "ORA-01033", "ORA-01034", "ORA-01555", "ORA-12520"}
+# Starting, stopping, busy, or the transaction's snapshot is gone; the driver marks broken connections itself
+TRANSIENT_ERRORS = {"DPY-4024", "DPY-6000", "DPY-6005", "ORA-00060", "ORA-01033", "ORA-01034", "ORA-01555", "ORA-12520"}
 
 TIMESTAMP = pa.timestamp("us")
 UTC = pa.timestamp("us", "UTC")
 AS_TEXT = "TO_CHAR({}, 'YYYY-MM-DD\"T\"HH24:MI:SS.FF')"
 
-# What is not here has no place in a file as it is: objects, XMLTYPE, BFILE, VECTOR
+# The Arrow type, and the expression to read. Other types have no form in a file: objects, XMLTYPE, BFILE, VECTOR
 TYPES = {
     oracledb.DB_TYPE_CHAR: (pa.string(), "{}"),
     oracledb.DB_TYPE_NCHAR: (pa.string(), "{}"),
@@ -62,7 +64,7 @@ TYPES = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the query, and the expression by which the driver reads it without loss."""
+    """A column of the query, and the expression with which the driver reads it without loss."""
 
     name: str
     type: pa.DataType
@@ -72,7 +74,7 @@ class Column:
 class Oracle:
     """An Oracle database; `db_database` is the service name.
 
-    An empty text is null, as Oracle itself has it. NUMBER without a precision and TIMESTAMP finer than microseconds
+    An empty text is null, as in Oracle itself. NUMBER without a precision and TIMESTAMP finer than microseconds
     are text, which keeps all of their digits.
     """
 
@@ -94,7 +96,7 @@ class Oracle:
         with self._connect() as connection:
             return _schema(self._describe(connection, query))
 
-    def batches(self, query: str, batch_size: int) -> Iterator[pa.RecordBatch]:
+    def batches(self, query: str, batch_size: int) -> Generator[pa.RecordBatch, None, None]:
         with self._connect() as connection:
             columns = self._describe(connection, query)
             pieces = connection.fetch_df_batches(
@@ -106,7 +108,7 @@ class Oracle:
     def _describe(self, connection: oracledb.Connection, query: str) -> list[Column]:
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT * FROM (\n{query}\n) source WHERE 1 = 0")  # noqa: S608 - the user's own
-            check_names([info.name for info in cursor.description])
+            check_distinct([info.name for info in cursor.description])
             return [_column(info, self.quote(info.name)) for info in cursor.description]
 
     def _select(self, columns: list[Column], query: str) -> str:
@@ -130,23 +132,23 @@ class Oracle:
                         cursor.execute(statement)
                 yield connection
         except oracledb.Error as error:
-            kind = SourceUnavailable if _passing(error) else SourceError
+            kind = SourceUnavailable if _is_transient(error) else SourceError
             raise kind(f"{login.host}/{login.database}: {one_line(error)}") from error
-        except OSError as error:  # a name that is not known
+        except OSError as error:  # an unknown host name
             raise SourceUnavailable(f"{login.host}/{login.database}: {one_line(error)}") from error
         except pa.ArrowInvalid as error:
             raise SourceError(f"{one_line(error)}; make that column text in execute_query (TO_CHAR)") from error
 
 
-def _passing(error: oracledb.Error) -> bool:
+def _is_transient(error: oracledb.Error) -> bool:
     [details] = error.args
-    return details.isrecoverable or details.full_code in PASSING_ERRORS
+    return details.isrecoverable or details.full_code in TRANSIENT_ERRORS
 
 
 def _column(info: oracledb.FetchInfo, quoted: str) -> Column:
     if info.type_code is oracledb.DB_TYPE_NUMBER:
-        # without a precision it may have any number of digits; FLOAT has the scale -127, and so more than fit
-        type_ = decimal_type(info.precision, info.scale) if info.precision else None
+        # without a precision it may have any number of digits; FLOAT has the scale -127, and so too many digits
+        type_ = decimal_type(info.precision, info.scale)
         return (
             Column(info.name, type_, quoted) if type_ else Column(info.name, pa.string(), f"TO_CHAR({quoted}, 'TM9')")
         )
@@ -167,10 +169,11 @@ def _schema(columns: list[Column]) -> pa.Schema:
 
 
 def _typed(piece: oracledb.DataFrame, schema: pa.Schema) -> list[pa.RecordBatch]:
-    """The rows as Arrow; what was read in UTC is said to be."""
-    return pa.table(piece).cast(schema).to_batches()
+    """The rows with the types of the schema: the driver gives times in UTC without their time zone."""
+    batches: list[pa.RecordBatch] = pa.table(piece).cast(schema).to_batches()
+    return batches
 
 
 def _requested(columns: list[Column]) -> pa.Schema:
-    """What the driver is asked for: it knows no time zones."""
+    """The types to request from the driver, which does not support time zones."""
     return pa.schema([(column.name, TIMESTAMP if column.type == UTC else column.type) for column in columns])

@@ -1,8 +1,9 @@
 """PostgreSQL, read by COPY as CSV: the server sends text as fast as it can, Arrow turns it into columns."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from select import select
+from typing import Any
 
 import psycopg
 import pyarrow as pa
@@ -12,38 +13,24 @@ from psycopg.postgres import types
 from psycopg.pq import ExecStatus
 
 from background import ahead
+from errors import one_line
+from hex_text import from_hex
+from postgres_types import ARROW_TYPES
 
 from .decimals import decimal_type
-from .errors import SourceError, SourceUnavailable, check_names, one_line
+from .errors import SourceError, SourceUnavailable, check_distinct
+from .gather import BATCH_BYTES
 from .login import Login
 
-# Rows can be wide: a batch ends at this many bytes even when it is short of rows
-BATCH_BYTES = 64 * 1024 * 1024
-
-# One way of writing dates and numbers, whatever the server's or the role's settings say. All of it ends with the
+# Fixed formats of dates and numbers, independent of the settings of server and role. All settings end with the
 # transaction: a pooler such as PgBouncer may hand the session to another client then.
 TRANSACTION = """
 BEGIN READ ONLY; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; SET LOCAL IntervalStyle = 'iso_8601';
 SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'; SET LOCAL statement_timeout = 0
 """
 
-# What is not here is text as PostgreSQL writes it: uuid, json, interval, arrays, enums, numeric without a precision
-ARROW_TYPES = {
-    types[name].oid: arrow
-    for name, arrow in {
-        "bool": pa.bool_(),
-        "int2": pa.int16(),
-        "int4": pa.int32(),
-        "int8": pa.int64(),
-        "float4": pa.float32(),
-        "float8": pa.float64(),
-        "date": pa.date32(),
-        "time": pa.time64("us"),
-        "timestamp": pa.timestamp("us"),
-        "timestamptz": pa.timestamp("us", "UTC"),
-        "bytea": pa.binary(),
-    }.items()
-}
+# All other types are text as PostgreSQL writes them: uuid, json, interval, arrays, enums, numeric without a precision
+TYPE_BY_OID = {types[name].oid: arrow for name, arrow in ARROW_TYPES.items()}
 
 
 class Postgres:
@@ -61,7 +48,7 @@ class Postgres:
         with self._connect() as connection:
             return _columns(connection, query)
 
-    def batches(self, query: str, batch_size: int) -> Iterator[pa.RecordBatch]:
+    def batches(self, query: str, batch_size: int) -> Generator[pa.RecordBatch, None, None]:
         with self._connect() as connection:
             schema = _columns(connection, query)
             copy = f"COPY (\n{query}\n) TO STDOUT (FORMAT csv)"
@@ -70,7 +57,7 @@ class Postgres:
                     yield _parse(block, schema, connection.info.encoding)
 
     @contextmanager
-    def _connect(self) -> Iterator[psycopg.Connection]:
+    def _connect(self) -> Iterator[psycopg.Connection[Any]]:
         login = self._login
         try:
             connection = psycopg.connect(
@@ -94,22 +81,22 @@ class Postgres:
             raise SourceError(f"{login.host}/{login.database}: {one_line(error)}") from error
 
 
-def _columns(connection: psycopg.Connection, query: str) -> pa.Schema:
+def _columns(connection: psycopg.Connection[Any], query: str) -> pa.Schema:
     select = f"SELECT * FROM (\n{query}\n) AS source LIMIT 0"  # noqa: S608 - the user's own, the session read-only
-    description = connection.execute(select).description
-    check_names([column.name for column in description])
+    description = connection.execute(select).description or []
+    check_distinct([column.name for column in description])
     return pa.schema([(column.name, _arrow_type(column)) for column in description])
 
 
 def _arrow_type(column: psycopg.Column) -> pa.DataType:
-    # Without a precision a numeric may be of any size and scale: text alone keeps it exact
-    if column.type_code == types["numeric"].oid and column.precision:
+    # a numeric without a precision may have any size and scale: only text keeps it exact
+    if column.type_code == types["numeric"].oid:
         return decimal_type(column.precision, column.scale) or pa.string()
-    return ARROW_TYPES.get(column.type_code, pa.string())
+    return TYPE_BY_OID.get(column.type_code, pa.string())
 
 
-def _blocks(connection: psycopg.Connection, copy: str, batch_size: int) -> Iterator[bytearray]:
-    # COPY sends one message a row, so a block always ends where a row ends. libpq is asked for each of them, as the
+def _blocks(connection: psycopg.Connection[Any], copy: str, batch_size: int) -> Iterator[bytearray]:
+    # COPY sends one message per row, so a block always ends where a row ends. This loop calls libpq directly, as the
     # cursor's own loop takes twice the time.
     libpq, encoding = connection.pgconn, connection.info.encoding
     libpq.nonblocking = 0
@@ -120,7 +107,7 @@ def _blocks(connection: psycopg.Connection, copy: str, batch_size: int) -> Itera
         for _ in range(batch_size):
             size, row = next_row(1)
             while size == 0:
-                # psycopg would wait holding the interpreter's lock: no other thread could run
+                # psycopg would hold the interpreter's lock while it waits: no other thread could run
                 select([libpq.socket], [], [])
                 libpq.consume_input()
                 size, row = next_row(1)
@@ -132,7 +119,7 @@ def _blocks(connection: psycopg.Connection, copy: str, batch_size: int) -> Itera
         if block:
             yield block
     _expect(libpq.get_result(), ExecStatus.COMMAND_OK, encoding)
-    # only after the last answer, which is none, does the session take another statement
+    # the session takes the next statement only after this last, empty answer
     libpq.get_result()
 
 
@@ -144,16 +131,16 @@ def _expect(result: psycopg.pq.abc.PGresult | None, status: ExecStatus, encoding
 
 
 def _parse(block: bytearray, schema: pa.Schema, encoding: str) -> pa.RecordBatch:
-    read_as = {field.name: pa.string() if pa.types.is_binary(field.type) else field.type for field in schema}
+    csv_types = {field.name: pa.string() if pa.types.is_binary(field.type) else field.type for field in schema}
     try:
         table = csv.read_csv(
             pa.py_buffer(block),
-            # text written in another encoding grows up to three times when it becomes UTF-8
+            # text of another encoding grows up to three times when it becomes UTF-8
             csv.ReadOptions(column_names=schema.names, block_size=3 * len(block) + 1, encoding=encoding),
-            # a row of one column that is null is an empty line
+            # a row whose only column is null is an empty line
             csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
             csv.ConvertOptions(
-                column_types=read_as,
+                column_types=csv_types,
                 null_values=[""],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=False,
@@ -168,6 +155,5 @@ def _parse(block: bytearray, schema: pa.Schema, encoding: str) -> pa.RecordBatch
         ) from error
     for number, field in enumerate(schema):
         if pa.types.is_binary(field.type):
-            values = [None if text is None else bytes.fromhex(text[2:]) for text in table[number].to_pylist()]
-            table = table.set_column(number, field, pa.array(values, field.type))
+            table = table.set_column(number, field, from_hex(table[number], field.type))
     return table.combine_chunks().to_batches()[0]

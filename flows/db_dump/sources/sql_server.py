@@ -1,26 +1,29 @@
-"""SQL Server and Azure SQL, read as Arrow by Microsoft's driver. Not proven against a server.
+"""SQL Server and Azure SQL, read as Arrow by Microsoft's driver. Not tested against a server.
 
 Beside the driver's wheel it needs two packages of Debian: libltdl7 and libgssapi-krb5-2.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import date
+from typing import Any
 
 import mssql_python
 import pyarrow as pa
 from mssql_python.exceptions import sqlstate_to_exception
 
-from .errors import SourceError, SourceUnavailable, check_names, one_line
+from errors import one_line
+
+from .errors import SourceError, SourceUnavailable, check_distinct
 from .gather import gather
 from .login import Login
 
-# The driver takes memory for all rows of a piece at their full width
+# The driver allocates memory for all rows of a piece at their full width
 PIECE_ROWS = 1000
 
-# The driver tells the SQLSTATE by this text only: no connection, timeouts, deadlock
-PASSING_STATES = ("08001", "08004", "08007", "08S01", "40001", "HYT00", "HYT01")
-PASSING_ERRORS = {sqlstate_to_exception(state, "").driver_error for state in PASSING_STATES}
+# No connection, timeouts, deadlock. The driver shows the SQLSTATE by this text only
+TRANSIENT_STATES = ("08001", "08004", "08007", "08S01", "40001", "HYT00", "HYT01")
+TRANSIENT_ERRORS = {getattr(sqlstate_to_exception(state, ""), "driver_error") for state in TRANSIENT_STATES}  # noqa: B009
 
 PLAIN_TYPES = {
     pa.large_string(): pa.string(),
@@ -36,7 +39,7 @@ mssql_python.pooling(enabled=False)
 class SQLServer:
     """A SQL Server database.
 
-    Types arrive as the driver gives them: decimals with their precision and scale, datetimeoffset in UTC,
+    Types are those of the driver: decimals with their precision and scale, datetimeoffset in UTC,
     uniqueidentifier and xml as text. Times are kept to the microsecond; the seventh digit of a time(7) or
     datetime2(7) needs a CAST to varchar in the query, as does a sql_variant.
     """
@@ -52,14 +55,14 @@ class SQLServer:
         return "[" + identifier.replace("]", "]]") + "]"
 
     def literal(self, day: date) -> str:
-        # the one way to write a date that no language setting turns around
+        # the only date format that does not depend on a language setting
         return f"'{day:%Y%m%d}'"
 
     def columns(self, query: str) -> pa.Schema:
         with self._execute(f"SELECT TOP 0 * FROM (\n{query}\n) AS source") as cursor:  # noqa: S608 - the user's own
             return _plain(cursor.arrow_batch(0)).schema
 
-    def batches(self, query: str, batch_size: int) -> Iterator[pa.RecordBatch]:
+    def batches(self, query: str, batch_size: int) -> Generator[pa.RecordBatch, None, None]:
         with self._execute(query) as cursor, cursor.arrow_reader(PIECE_ROWS) as pieces:
             yield from gather(map(_plain, pieces), batch_size)
 
@@ -71,17 +74,17 @@ class SQLServer:
             connection = mssql_python.connect(**_connection(login))
             cursor = connection.cursor()
             cursor.execute(query)
-            check_names([column[0] for column in cursor.description or []])
+            check_distinct([column[0] for column in cursor.description or []])
             yield cursor
         except (mssql_python.Error, RuntimeError, pa.ArrowInvalid) as error:
-            raise _refusal(error)(f"{login.host}/{login.database}: {_explain(error)}") from error
+            raise _error_type(error)(f"{login.host}/{login.database}: {_explain(error)}") from error
         finally:
             if connection:
-                # there is no read-only session: what a query may have written goes with the transaction
+                # SQL Server has no read-only sessions: closing rolls back what the query wrote
                 connection.close()
 
 
-def _connection(login: Login) -> dict[str, object]:
+def _connection(login: Login) -> dict[str, Any]:
     return {
         "Server": f"{login.host},{login.port or SQLServer.default_port}",
         "Database": login.database,
@@ -96,14 +99,14 @@ def _connection(login: Login) -> dict[str, object]:
 
 
 def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """With the types of the other databases: no piece is large enough to need offsets of 64 bits."""
+    """The rows with the types of the other sources: no piece is large enough to need offsets of 64 bits."""
     plain = pa.schema([(field.name, PLAIN_TYPES.get(field.type, field.type)) for field in batch.schema])
-    # not safe: the seventh digit of a time goes
+    # not safe: cuts the seventh digit of a time
     return batch.cast(plain, safe=False)
 
 
-def _refusal(error: Exception) -> type[SourceError]:
-    return SourceUnavailable if getattr(error, "driver_error", None) in PASSING_ERRORS else SourceError
+def _error_type(error: Exception) -> type[SourceError]:
+    return SourceUnavailable if getattr(error, "driver_error", None) in TRANSIENT_ERRORS else SourceError
 
 
 def _explain(error: Exception) -> str:

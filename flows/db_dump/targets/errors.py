@@ -1,4 +1,4 @@
-"""What can go wrong with a target, and one way to say it."""
+"""What can go wrong with a target."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -7,33 +7,28 @@ import pyarrow as pa
 
 
 class TargetError(Exception):
-    """The target refuses what it is given: trying again gives the same."""
+    """The target refuses the load: trying again gives the same result."""
 
 
 class TargetUnavailable(TargetError):
-    """The target cannot be reached or broke off: trying again may help."""
-
-
-def one_line(error: object) -> str:
-    """The driver's message without its line breaks."""
-    return " ".join(str(error).split())
+    """The target cannot be reached, or the connection broke: trying again may help."""
 
 
 @contextmanager
 def stream(rows: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatchReader]:
-    """The rows as drivers take them. What fails in reading them is raised as it is, not as the driver words it."""
-    failed = []
+    """The rows as drivers take them. An error in reading them is raised as it is, not as the driver words it."""
+    errors: list[Exception] = []
 
-    def watched() -> Iterator[pa.RecordBatch]:
+    def watched_rows() -> Iterator[pa.RecordBatch]:
         try:
             yield from rows
         except Exception as error:
-            failed.append(error)
+            errors.append(error)
             raise
 
     try:
-        yield pa.RecordBatchReader.from_batches(schema, watched())
+        yield pa.RecordBatchReader.from_batches(schema, watched_rows())
     except Exception:
-        if failed:
-            raise failed[0] from None
+        if errors:
+            raise errors[0] from None
         raise

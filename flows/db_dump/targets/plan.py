@@ -1,4 +1,4 @@
-"""What a load has to do: the difference between what is published and what the target has."""
+"""What a load has to do: the difference between the published table and the target's table."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from drift import Changes
-from stage import Manifest, Record
+from records import Manifest, Record
 
 from .errors import TargetError
 
-# A table beside those loaded: one row for each chunk whose rows are in one of them, written in the same transaction
+# A table beside the loaded ones: a row for each chunk whose rows are in one of them, written in the same transaction
 LEDGER = "_db_dump_chunks"
 LEDGER_SCHEMA = pa.schema(
     [
@@ -27,7 +27,7 @@ LEDGER_SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LedgerEntry:
     """A row of the ledger."""
 
     table_id: str
@@ -38,14 +38,19 @@ class Loaded:
     rows: int
     loaded_at: datetime
 
+    @property
+    def days(self) -> tuple[str, str] | None:
+        """The days [start, stop), or None where the chunk has no period."""
+        return None if self.start is None or self.stop is None else (self.start, self.stop)
+
 
 @dataclass(frozen=True)
 class Plan:
-    """The chunks to load, the days whose rows are deleted before, [start, stop) each, and the ledger after it."""
+    """The chunks to load, the days [start, stop) whose rows are deleted before, and the ledger after the load."""
 
     load: tuple[Record, ...]
     delete: tuple[tuple[str, str], ...]
-    ledger: tuple[Loaded, ...]
+    ledger: tuple[LedgerEntry, ...]
 
     @property
     def rows(self) -> int:
@@ -56,7 +61,7 @@ class Plan:
         return pa.RecordBatch.from_pylist([asdict(entry) for entry in self.ledger], LEDGER_SCHEMA)
 
     def check(self, rows: int) -> None:
-        """Refuse to go on where the target has not the rows that the files have."""
+        """Raise TargetError where the target received another number of rows than the files have."""
         if rows != self.rows:
             raise TargetError(
                 f"{rows:,} rows came into the target, the files have {self.rows:,}; nothing was changed. "
@@ -66,7 +71,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Result:
-    """What a load has done."""
+    """What a load did."""
 
     rows: int
     chunks: int
@@ -74,51 +79,53 @@ class Result:
     widened: tuple[str, ...]
 
     @classmethod
-    def of(cls, plan: Plan, changes: Changes | None) -> "Result":
+    def from_plan(cls, plan: Plan, changes: Changes | None) -> "Result":
         added, widened = (changes.added, changes.widened) if changes else ((), ())
-        return cls(plan.rows, len(plan.load), tuple(f.name for f in added), tuple(f.name for f in widened))
+        names = [tuple(field.name for field in fields) for fields in (added, widened)]
+        return cls(plan.rows, len(plan.load), *names)
 
 
-def make_plan(manifest: Manifest, ledger: Sequence[Loaded] = ()) -> Plan:
-    """All chunks for an overwrite. For an append those that the target lacks; the days of each are emptied first."""
-    there = {} if manifest.dump_mode == "overwrite" else {(entry.chunk_id, entry.digest): entry for entry in ledger}
-    load = [record for record in manifest.chunks if (record.id, record.digest) not in there]
+def make_plan(manifest: Manifest, ledger: Sequence[LedgerEntry] = ()) -> Plan:
+    """All chunks for an overwrite. For an append the chunks that the target lacks; their days are emptied first."""
+    overwrite = manifest.dump_mode == "overwrite"
+    loaded = {} if overwrite else {(entry.chunk_id, entry.digest): entry for entry in ledger}
+    load = [record for record in manifest.chunks if (record.id, record.digest) not in loaded]
     now = datetime.now(UTC)
-    after = [
-        there.get((record.id, record.digest))
-        or Loaded(manifest.table_id, record.id, record.digest, record.start, record.stop, record.rows, now)
+    new_ledger = [
+        loaded.get((record.id, record.digest))
+        or LedgerEntry(manifest.table_id, record.id, record.digest, record.start, record.stop, record.rows, now)
         for record in manifest.chunks
     ]
-    gone = [entry for entry in there.values() if entry not in after]
-    if lost := [entry.chunk_id for entry in gone if entry.start is None]:
+    unpublished = [entry for entry in loaded.values() if entry not in new_ledger]
+    if undated := [entry.chunk_id for entry in unpublished if entry.start is None]:
         raise TargetError(
-            f"dump_mode: the table has rows of {lost[0]}, which is no longer published, and no days tell them apart; "
+            f"dump_mode: the table has rows of {undated[0]}, which is no longer published, and no days identify them; "
             "use overwrite once"
         )
-    days = [] if manifest.dump_mode == "overwrite" else _spans([*gone, *load])
-    return Plan(tuple(load), tuple(days), tuple(after))
+    days = [] if overwrite else _joined_days([*unpublished, *load])
+    return Plan(tuple(load), tuple(days), tuple(new_ledger))
 
 
-def rehearsed(manifest: Manifest, ledger: Sequence[Loaded] = ()) -> Plan:
-    """A load of no rows, once `make_plan` has nothing against one: for a target to try, and undo."""
+def plan_rehearsal(manifest: Manifest, ledger: Sequence[LedgerEntry] = ()) -> Plan:
+    """A load of no rows, for a target to try and undo. Raises what `make_plan` raises."""
     make_plan(manifest, ledger)
     return Plan((), (), ())
 
 
-def emptied(table: str) -> TargetError:
-    """The refusal to replace rows by none."""
+def empty_replacement(table: str) -> TargetError:
+    """The error for a load that would replace rows by no rows."""
     return TargetError(
         f"allow_empty: the query gives no rows, and would replace those of {table}; "
         "look at execute_query, or give true where that is right"
     )
 
 
-def _spans(chunks: Iterable[Record | Loaded]) -> list[tuple[str, str]]:
-    """Their days, put together where one follows another."""
-    spans = []
-    for start, stop in sorted((chunk.start, chunk.stop) for chunk in chunks if chunk.start is not None):
-        if spans and start <= spans[-1][1]:
-            spans[-1] = spans[-1][0], max(stop, spans[-1][1])
+def _joined_days(chunks: Iterable[Record | LedgerEntry]) -> list[tuple[str, str]]:
+    """The chunks' days; ranges that touch or overlap become one."""
+    ranges: list[tuple[str, str]] = []
+    for start, stop in sorted(chunk.days for chunk in chunks if chunk.days):
+        if ranges and start <= ranges[-1][1]:
+            ranges[-1] = ranges[-1][0], max(stop, ranges[-1][1])
         else:
-            spans.append((start, stop))
-    return spans
+            ranges.append((start, stop))
+    return ranges

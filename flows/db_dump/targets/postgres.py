@@ -1,49 +1,53 @@
-"""PostgreSQL, filled by binary COPY through ADBC. A load is one transaction: what breaks off was never there."""
+"""PostgreSQL, filled by binary COPY through ADBC. A load is one transaction: an interrupted load leaves nothing."""
 
 # ruff: noqa: S608 - names are quoted, days are the manifest's
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from typing import Any
 
 import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 from psycopg import ProgrammingError
 from psycopg.conninfo import make_conninfo
 
-import drift
-from stage import Manifest, Table, digest
+from drift import Changes, Column
+from errors import one_line
+from records import Manifest, digest
+from stage import Table
 
-from .errors import TargetError, TargetUnavailable, one_line, stream
+from .errors import TargetError, TargetUnavailable, stream
 from .names import check_names
-from .plan import LEDGER, LEDGER_SCHEMA, Loaded, Plan, Result, emptied, make_plan, rehearsed
-from .postgres_catalogue import GRANTS, INDEXES, MAY_DROP_ROWS, SWAPPABLE, columns_of, quote, sql_type
+from .plan import LEDGER, LEDGER_SCHEMA, LedgerEntry, Plan, Result, empty_replacement, make_plan, plan_rehearsal
+from .postgres_catalogue import DIALECT, GRANTS, INDEXES, MAY_DROP_ROWS, SWAPPABLE, columns_of
 
-# Connections that failed or broke off, deadlocks, a server without room or about to stop
-PASSING_ERRORS = ("08", "40", "53", "57P")
+# Failed and broken connections, deadlocks, a server that is full or stopping
+TRANSIENT_ERRORS = ("08", "40", "53", "57P")
 LOCK_NOT_AVAILABLE = "55P03"
 STAGING = "_db_dump_staging"
-# The server cuts off what is more, without an error
-MOST_BYTES = 63
+DEFAULTS: dict[str, Any] = {"connect_timeout": 10, "application_name": "db_dump"}
+# The server cuts off longer names, without an error
+MAX_NAME_BYTES = 63
 
 
 class Postgres:
     """A PostgreSQL database."""
 
-    def __init__(self, arguments: dict) -> None:
+    def __init__(self, arguments: dict[str, Any]) -> None:
         try:
-            self._conninfo = make_conninfo(**{"connect_timeout": 10, "application_name": "db_dump"} | arguments)
+            self._conninfo = make_conninfo(**DEFAULTS | arguments)
         except ProgrammingError as error:
             raise TargetError(f"target_secret_path: {one_line(error)}") from None
-        self._where = f"{arguments.get('host', 'localhost')}/{arguments.get('dbname', '')}"
+        self._location = f"{arguments.get('host', 'localhost')}/{arguments.get('dbname', '')}"
 
     def check(self, table: Table, draft: Manifest) -> None:
-        check_names(draft, MOST_BYTES, lambda name: len(name.encode()))
+        check_names(draft, MAX_NAME_BYTES, lambda name: len(name.encode()))
         with self._transaction(keep=False) as cursor:
-            # those who want the table must not wait for long for what is undone at once
+            # other sessions must not wait long for a load that is undone at once
             cursor.execute("SET LOCAL lock_timeout = '3s'")
             try:
-                _Load(cursor, table, draft, rehearsed, allow_empty=True).run()
+                _Load(cursor, table, draft, plan_rehearsal, allow_empty=True).run()
             except adbc.Error as error:
-                # somebody uses the table: no verdict, and the load will wait for them
+                # somebody uses the table: the check ends without a result, and the load will wait
                 if error.sqlstate != LOCK_NOT_AVAILABLE:
                     raise
 
@@ -62,110 +66,119 @@ class Postgres:
                 if keep:
                     connection.commit()
         except adbc.Error as error:
-            # an error that the server gave no code for is one of the connection
+            # an error without a code of the server is one of the connection
             broken = isinstance(error, adbc.OperationalError) and not error.sqlstate
-            passing = broken or (error.sqlstate or "").startswith(PASSING_ERRORS)
-            raise (TargetUnavailable if passing else TargetError)(f"{self._where}: {one_line(error)}") from error
+            transient = broken or (error.sqlstate or "").startswith(TRANSIENT_ERRORS)
+            raise (TargetUnavailable if transient else TargetError)(f"{self._location}: {one_line(error)}") from error
 
 
 class _Load:
     """One load, inside a transaction. Readers see the old rows until it is committed."""
 
     def __init__(
-        self, cursor: adbc.Cursor, table: Table, manifest: Manifest, plan: Callable[..., Plan], allow_empty: bool
+        self, cursor: adbc.Cursor, table: Table, manifest: Manifest, planner: Callable[..., Plan], allow_empty: bool
     ) -> None:
         self._cursor, self._table, self._manifest = cursor, table, manifest
-        self._plan, self._allow_empty = plan, allow_empty
+        self._planner, self._allow_empty = planner, allow_empty
         self._schema = manifest.dataset_id
-        self._name, self._ledger = _name(self._schema, manifest.table_id), _name(self._schema, LEDGER)
+        self._name = DIALECT.path(self._schema, manifest.table_id)
+        self._ledger = DIALECT.path(self._schema, LEDGER)
 
     def run(self) -> Result:
-        """A new table, one that takes the place of the old one, or new rows in the old one."""
+        """Make a new table, put a new table in the place of the old one, or put new rows into the old one."""
         self._prepare()
         name, overwrite = self._manifest.table_id, self._manifest.dump_mode == "overwrite"
-        changes = _changes(self._cursor, self._name, self._manifest.schema)
+        schema = self._manifest.schema
+        changes = DIALECT.changes(columns_of(self._cursor, self._name), schema, self._name)
         if changes is None:
-            todo = self._plan(self._manifest)
-            self._cursor.execute(f"CREATE TABLE {self._name} ({', '.join(_definitions(self._manifest.schema))})")
-            self._fill(name, todo)
+            plan = self._planner(self._manifest)
+            self._cursor.execute(f"CREATE TABLE {self._name} ({', '.join(DIALECT.definitions(schema))})")
+            self._fill(name, plan)
         elif overwrite and self._select(SWAPPABLE, self._name) == [(True,)]:
             self._refuse_emptying()
-            todo, copy = self._plan(self._manifest), f"_db_dump_{digest(self._name)}"
-            self._cursor.execute(f"CREATE TABLE {_name(self._schema, copy)} (LIKE {self._name} INCLUDING ALL)")
+            plan, copy = self._planner(self._manifest), f"_db_dump_{digest(self._name)}"
+            self._cursor.execute(f"CREATE TABLE {DIALECT.path(self._schema, copy)} (LIKE {self._name} INCLUDING ALL)")
             self._alter(copy, changes)
-            self._fill(copy, todo)
-            self._swap(_name(self._schema, copy))
+            self._fill(copy, plan)
+            self._swap(DIALECT.path(self._schema, copy))
         else:
             if overwrite:
                 self._refuse_emptying()
-            todo = self._plan(self._manifest, self._loaded())
+            plan = self._planner(self._manifest, self._ledger_entries())
             self._alter(name, changes)
-            self._fill(name, todo, replace=overwrite)
+            self._fill(name, plan, replace=overwrite)
         self._cursor.execute(f"DELETE FROM {self._ledger} WHERE table_id = $1", [name])
-        self._ingest(LEDGER, [todo.ledger_rows], LEDGER_SCHEMA)
-        return Result.of(todo, changes)
+        self._ingest(LEDGER, [plan.ledger_rows], LEDGER_SCHEMA)
+        return Result.from_plan(plan, changes)
 
     def _refuse_emptying(self) -> None:
         if not self._manifest.rows and not self._allow_empty and self._select(f"SELECT 1 FROM {self._name} LIMIT 1"):
-            raise emptied(f"the table {self._name}")
+            raise empty_replacement(f"the table {self._name}")
 
     def _prepare(self) -> None:
-        # asked first, as IF NOT EXISTS wants the right to create even what is there
+        # looked up first, as IF NOT EXISTS needs the right to create even for an existing object
         if not self._select("SELECT 1 FROM pg_namespace WHERE nspname = $1", self._schema):
-            self._cursor.execute(f"CREATE SCHEMA {quote(self._schema)}")
+            self._cursor.execute(f"CREATE SCHEMA {DIALECT.quote(self._schema)}")
         if not columns_of(self._cursor, self._ledger):
-            columns = ", ".join(_definitions(LEDGER_SCHEMA))
+            columns = ", ".join(DIALECT.definitions(LEDGER_SCHEMA))
             self._cursor.execute(f"CREATE TABLE {self._ledger} ({columns}, PRIMARY KEY (table_id, chunk_id))")
 
-    def _loaded(self) -> list[Loaded]:
+    def _ledger_entries(self) -> list[LedgerEntry]:
         columns = ", ".join(LEDGER_SCHEMA.names)
         rows = self._select(f"SELECT {columns} FROM {self._ledger} WHERE table_id = $1", self._manifest.table_id)
-        return [Loaded(*row) for row in rows]
+        return [LedgerEntry(*row) for row in rows]
 
-    def _alter(self, table: str, changes: drift.Changes) -> None:
-        actions = [f"ADD COLUMN {definition}" for definition in _definitions(changes.added)]
-        actions += [f"ALTER COLUMN {quote(field.name)} TYPE {sql_type(field)}" for field in changes.widened]
+    def _alter(self, table: str, changes: Changes) -> None:
+        actions = [f"ADD COLUMN {definition}" for definition in DIALECT.definitions(changes.added)]
+        actions += [
+            f"ALTER COLUMN {DIALECT.quote(field.name)} TYPE {DIALECT.sql_type(field)}" for field in changes.widened
+        ]
         if actions:
-            self._cursor.execute(f"ALTER TABLE {_name(self._schema, table)} {', '.join(actions)}")
+            self._cursor.execute(f"ALTER TABLE {DIALECT.path(self._schema, table)} {', '.join(actions)}")
 
-    def _fill(self, table: str, todo: Plan, replace: bool = False) -> None:
-        """Put the rows into the table. COPY takes all of them as they are, or fails; where that does not do, as types
-        need a cast or triggers may drop rows, they come by a temporary table, and the INSERT tells how many came."""
-        name, schema = _name(self._schema, table), self._manifest.schema
-        there = columns_of(self._cursor, name)
-        cast = any(there[column][0].type is None for column in schema.names)
-        if todo.delete:
-            days = " OR ".join(self._days(start, stop) for start, stop in todo.delete)
+    def _fill(self, table: str, plan: Plan, replace: bool = False) -> None:
+        """Put the rows into the table.
+
+        COPY takes all rows as they are, or fails. Where types need a cast, or triggers may drop rows, the rows come by
+        a temporary table, and the INSERT tells how many arrived.
+        """
+        name, schema = DIALECT.path(self._schema, table), self._manifest.schema
+        existing = columns_of(self._cursor, name)
+        cast = any(existing[column].type is None for column in schema.names)
+        if plan.delete:
+            days = " OR ".join(self._days(start, stop) for start, stop in plan.delete)
             self._cursor.execute(f"DELETE FROM {name} WHERE {days}")
         if replace or cast or self._select(MAY_DROP_ROWS, name) == [(True,)]:
-            self._cursor.execute(f"CREATE TEMP TABLE {STAGING} ({', '.join(_definitions(schema))}) ON COMMIT DROP")
+            definitions = ", ".join(DIALECT.definitions(schema))
+            self._cursor.execute(f"CREATE TEMP TABLE {STAGING} ({definitions}) ON COMMIT DROP")
             staged = columns_of(self._cursor, f"pg_temp.{STAGING}")
-            self._ingest(STAGING, *self._rows(todo, staged), temporary=True)
+            self._ingest(STAGING, *self._rows(plan, staged), temporary=True)
             if replace:
                 self._cursor.execute(f"TRUNCATE {name}")
-            columns = ", ".join(quote(column) for column in schema.names)
-            values = ", ".join(f"{quote(column)}::{there[column][1]}" for column in schema.names)
+            columns = DIALECT.column_list(schema.names)
+            values = ", ".join(f"{DIALECT.quote(column)}::{existing[column].sql_type}" for column in schema.names)
             self._cursor.execute(
                 f"INSERT INTO {name} ({columns}) OVERRIDING SYSTEM VALUE SELECT {values} FROM {STAGING}"
             )
             rows = self._cursor.rowcount
         else:
-            rows = self._ingest(table, *self._rows(todo, there))
-        todo.check(rows)
+            rows = self._ingest(table, *self._rows(plan, existing))
+        plan.check(rows)
 
     def _days(self, start: str, stop: str) -> str:
-        column = quote(self._manifest.partition_columns[0])
+        column = DIALECT.quote(self._manifest.partition_columns[0])
         return f"({column} >= '{start}' AND {column} < '{stop}')"
 
-    def _rows(self, todo: Plan, there: dict) -> tuple[Iterable[pa.RecordBatch], pa.Schema]:
-        """The rows to load, each column as Arrow has the type of the table's column."""
-        wanted = pa.schema([(name, there[name][0].type) for name in self._manifest.schema.names])
-        return self._table.read(self._manifest, todo.load, wanted), wanted
+    def _rows(self, plan: Plan, columns: Mapping[str, Column]) -> tuple[Iterable[pa.RecordBatch], pa.Schema]:
+        """The rows to load, each column as the Arrow type of the table's column."""
+        schema = pa.schema([(name, columns[name].type) for name in self._manifest.schema.names])
+        return self._table.read(self._manifest, plan.load, schema), schema
 
     def _ingest(self, table: str, rows: Iterable[pa.RecordBatch], schema: pa.Schema, temporary: bool = False) -> int:
         place = {"temporary": True} if temporary else {"db_schema_name": self._schema}
         with stream(rows, schema) as reader:
-            return self._cursor.adbc_ingest(table, reader, mode="append", **place)
+            count: int = self._cursor.adbc_ingest(table, reader, mode="append", **place)
+        return count
 
     def _swap(self, new: str) -> None:
         for [statement] in self._select(GRANTS, new, self._name):
@@ -173,27 +186,11 @@ class _Load:
         names = [name for _, name in self._select(INDEXES, self._name)]
         indexes = [index for index, _ in self._select(INDEXES, new)]
         self._cursor.execute(f"DROP TABLE {self._name}")
-        self._cursor.execute(f"ALTER TABLE {new} RENAME TO {quote(self._manifest.table_id)}")
+        self._cursor.execute(f"ALTER TABLE {new} RENAME TO {DIALECT.quote(self._manifest.table_id)}")
         for index, name in zip(indexes, names, strict=True):
-            self._cursor.execute(f"ALTER INDEX {index} RENAME TO {quote(name)}")
+            self._cursor.execute(f"ALTER INDEX {index} RENAME TO {DIALECT.quote(name)}")
 
-    def _select(self, query: str, *values: str) -> list[tuple]:
+    def _select(self, query: str, *values: str) -> list[tuple[Any, ...]]:
         self._cursor.execute(query, values or None)
-        return self._cursor.fetchall()
-
-
-def _name(schema: str, table: str) -> str:
-    return f"{quote(schema)}.{quote(table)}"
-
-
-def _definitions(fields: Iterable[pa.Field]) -> list[str]:
-    return [f"{quote(field.name)} {sql_type(field)}" for field in fields]
-
-
-def _changes(cursor: adbc.Cursor, name: str, schema: pa.Schema) -> drift.Changes | None:
-    """What the table there needs to take the columns; None where there is no table."""
-    there = {column: description for column, (description, _) in columns_of(cursor, name).items()}
-    if not there:
-        _definitions(schema)
-        return None
-    return drift.compare(there, schema, f"the table {name}", "alter or drop that table")
+        rows: list[tuple[Any, ...]] = self._cursor.fetchall()
+        return rows

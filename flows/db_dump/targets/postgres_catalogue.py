@@ -1,48 +1,14 @@
-"""What PostgreSQL's catalogue knows of a table, and how its types are Arrow's."""
+"""What PostgreSQL's catalogue knows of a table."""
 
 import pyarrow as pa
 from adbc_driver_manager.dbapi import Cursor
 
 from drift import Column
+from postgres_types import ARROW_TYPES, SQL_TYPES
 
-from .errors import TargetError
+from .dialect import Dialect
 
-ARROW_TYPES = {
-    "bool": pa.bool_(),
-    "int2": pa.int16(),
-    "int4": pa.int32(),
-    "int8": pa.int64(),
-    "float4": pa.float32(),
-    "float8": pa.float64(),
-    "date": pa.date32(),
-    "time": pa.time64("us"),
-    "timestamp": pa.timestamp("us"),
-    "timestamptz": pa.timestamp("us", "UTC"),
-    "bytea": pa.binary(),
-    "text": pa.string(),
-    "varchar": pa.string(),
-    "bpchar": pa.string(),
-    "json": pa.string(),
-}
-SQL_TYPES = {
-    pa.bool_(): "boolean",
-    pa.int8(): "smallint",
-    pa.uint8(): "smallint",
-    pa.int16(): "smallint",
-    pa.uint16(): "integer",
-    pa.int32(): "integer",
-    pa.uint32(): "bigint",
-    pa.int64(): "bigint",
-    pa.uint64(): "numeric(20,0)",
-    pa.float32(): "real",
-    pa.float64(): "double precision",
-    pa.date32(): "date",
-    pa.time64("us"): "time",
-    pa.timestamp("us"): "timestamp",
-    pa.timestamp("us", "UTC"): "timestamptz",
-    pa.binary(): "bytea",
-    pa.string(): "text",
-}
+DIALECT = Dialect("PostgreSQL", SQL_TYPES, "numeric", decimal_bits=256)
 
 COLUMNS = """
 SELECT attname, typname, atttypmod, format_type(atttypid, atttypmod), atthasdef OR attidentity <> '',
@@ -51,8 +17,9 @@ FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
 WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped ORDER BY attnum
 """
 
-# All that CREATE TABLE … LIKE would not carry over: views, triggers, foreign keys, policies, publications, sequences,
-# functions, children; settings of its own; rights on single columns; another owner than the login
+# Whether the table has nothing that CREATE TABLE … LIKE would lose: views, triggers, foreign keys, policies,
+# publications, sequences, functions, children; settings of its own; rights on single columns; another owner than the
+# login
 SWAPPABLE = """
 SELECT relkind = 'r' AND relpersistence = 'p' AND relreplident = 'd' AND reltablespace = 0 AND reloptions IS NULL
     AND NOT relrowsecurity AND NOT relispartition AND pg_has_role(relowner, 'USAGE')
@@ -69,7 +36,7 @@ SELECT relkind = 'r' AND relpersistence = 'p' AND relreplident = 'd' AND reltabl
 FROM pg_class WHERE oid = to_regclass($1)
 """
 
-# Run as it comes: what others may do with the new table ($1) is what they may do with the old one ($2)
+# Statements that give the new table ($1) the rights and the owner of the old one ($2)
 GRANTS = """
 SELECT format('REVOKE ALL ON %s FROM %s', $1, grantee)
 FROM (SELECT DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END AS grantee
@@ -94,25 +61,12 @@ ORDER BY relam, indkey::text, indclass::text, indcollation::text, indoption::tex
 MAY_DROP_ROWS = "SELECT relhastriggers OR relhasrules FROM pg_class WHERE oid = to_regclass($1)"
 
 
-def quote(identifier: str) -> str:
-    return '"' + identifier.replace('"', '""') + '"'
-
-
-def sql_type(field: pa.Field) -> str:
-    """The type of the database that holds every value of the column."""
-    if pa.types.is_decimal(field.type):
-        return f"numeric({field.type.precision},{field.type.scale})"
-    if field.type not in SQL_TYPES:
-        raise TargetError(f"column {field.name}: PostgreSQL has no {field.type}; cast it to text in execute_query")
-    return SQL_TYPES[field.type]
-
-
-def columns_of(cursor: Cursor, table: str) -> dict[str, tuple[Column, str]]:
-    """The columns of the table and their SQL types; none where there is no such table."""
+def columns_of(cursor: Cursor, table: str) -> dict[str, Column]:
+    """The columns of the table; none where it does not exist."""
     cursor.execute(COLUMNS, [table])
     return {
-        name: (Column(_arrow_type(type_, modifier) if builtin else None, filled), sql)
-        for name, type_, modifier, sql, filled, builtin in cursor.fetchall()
+        name: Column(_arrow_type(type_, modifier) if builtin else None, filled, sql_type)
+        for name, type_, modifier, sql_type, filled, builtin in cursor.fetchall()
     }
 
 

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from files import Layout
 from periods import split
-from stage import Chunk, Table
+from records import Chunk
+from stage import Table
 
 SCHEMA = pa.schema([("id", pa.int32()), ("day", pa.date32()), ("amount", pa.decimal128(12, 2))])
 JAN, FEB, MAR, APR = (date(2024, month, 1) for month in (1, 2, 3, 4))
@@ -54,7 +55,7 @@ class Published:
 
     def _publish(self, mode, schema, chunks, now, **more):
         pieces = [piece for piece, _ in chunks]
-        merged, version = self.table.columns(mode, pieces, schema), self.table.begin(mode, now)
+        merged, version = self.table.merged_schema(mode, pieces, schema), self.table.choose_version(mode, now)
         records = [
             self.table.extract(version, piece, schema, [pa.RecordBatch.from_pylist(rows, schema)], lambda *_: None)
             for piece, rows in chunks

@@ -8,8 +8,9 @@ import pyarrow.types as kinds
 from hypothesis import strategies as st
 
 from files import DataType, Layout
+from records import Chunk, Manifest
 from sources import mysql, oracle, postgres, sql_server
-from stage import Chunk, Manifest, Table
+from stage import Table
 
 # The widest, the ones with places only, and those that MariaDB's sums and MySQL's longest decimals have
 DECIMALS = [

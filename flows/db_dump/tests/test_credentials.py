@@ -10,7 +10,7 @@ def test_block_names():
     assert block_name("/db/my_shop") == "db-my-shop"
 
 
-def test_environment_goes_before_the_block(monkeypatch):
+def test_environment_takes_precedence_over_the_block(monkeypatch):
     monkeypatch.setenv("SECRET_SOURCE_POSTGRES", '{"user": "reader", "password": "pw"}')
     assert database_login("/source-postgres") == ("reader", "pw")
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drift import Column, compare, holds, merge
-from query import ParameterError
+from errors import ParameterError
 
 SIGNED = [pa.int8(), pa.int16(), pa.int32(), pa.int64()]
 UNSIGNED = [pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()]
@@ -55,14 +55,14 @@ def extremes(type_):
 
 
 @given(types, types)
-def test_what_a_type_holds_comes_back_as_it_was(wide, narrow):
+def test_values_of_a_held_type_survive_the_cast(wide, narrow):
     if holds(wide, narrow):
         values = extremes(narrow)
         assert pc.cast(pc.cast(values, wide), narrow) == values
 
 
 @given(types, types, types)
-def test_growing_goes_one_way(a, b, c):
+def test_holds_is_a_partial_order(a, b, c):
     assert holds(a, a)
     assert a == b or not (holds(a, b) and holds(b, a))
     assert holds(a, c) or not (holds(a, b) and holds(b, c))
@@ -81,7 +81,7 @@ def test_growing_goes_one_way(a, b, c):
     ],
 )
 def test_a_type_grows(before, now):
-    assert merge(pa.schema([("a", before)]), pa.schema([("a", now)]), "it", "mend").field("a").type == now
+    assert merge(pa.schema([("a", before)]), pa.schema([("a", now)]), "the table", "the remedy").field("a").type == now
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_type_grows(before, now):
         (pa.int32(), pa.string()),
     ],
 )
-def test_another_type_is_refused(before, now):
+def test_an_incompatible_type_is_refused(before, now):
     with pytest.raises(ParameterError) as refused:
         merge(pa.schema([("a", before)]), pa.schema([("a", now)]), "the table", "use overwrite")
     assert str(refused.value) == (
@@ -110,28 +110,31 @@ def test_another_type_is_refused(before, now):
 @given(schemas, schemas)
 def test_merged_columns_take_both(before, now):
     try:
-        merged = merge(before, now, "it", "mend")
+        merged = merge(before, now, "the table", "the remedy")
     except ParameterError:
         return
     assert merged.names[: len(before)] == before.names
     assert set(merged.names) == set(before.names) | set(now.names)
     for schema in (before, now):
         assert all(holds(merged.field(column.name).type, column.type) for column in schema)
-    assert merge(merged, now.append(pa.field("new", pa.int8())), "it", "mend").names == [*merged.names, "new"]
+    assert merge(merged, now.append(pa.field("new", pa.int8())), "the table", "the remedy").names == [
+        *merged.names,
+        "new",
+    ]
 
 
-def test_all_that_is_wrong_is_told_at_once():
+def test_all_problems_are_reported_at_once():
     before = pa.schema([("id", pa.int64()), ("name", pa.string())])
     with pytest.raises(
         ParameterError, match=r"column id was int64 and is string now; column name \(string\) is no longer"
     ):
-        merge(before, pa.schema([("id", pa.string()), ("title", pa.string())]), "it", "mend")
+        merge(before, pa.schema([("id", pa.string()), ("title", pa.string())]), "the table", "the remedy")
 
 
 def test_a_database_may_have_wider_columns_and_fill_some_itself():
-    there = {"id": Column(pa.int64()), "key": Column(None), "loaded": Column(pa.date32(), filled=True)}
+    existing = {"id": Column(pa.int64()), "key": Column(None), "loaded": Column(pa.date32(), filled=True)}
     now = pa.schema([("id", pa.int32()), ("key", pa.string()), ("new", pa.bool_())])
-    changes = compare(there, now, "it", "mend")
+    changes = compare(existing, now, "the table", "the remedy")
     assert (changes.added, changes.widened) == ((now.field("new"),), ())
     with pytest.raises(ParameterError, match=r"column key .a type of the database. is no longer in the query"):
-        compare(there, now.remove(1), "it", "mend")
+        compare(existing, now.remove(1), "the table", "the remedy")

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from publishing import FEB, JAN, MAR, SCHEMA, Published, rows
 
-from query import ParameterError
+from errors import ParameterError
 from targets import TargetError, TargetUnavailable, open_target
 
 
@@ -71,13 +71,13 @@ def test_append_without_days_adds_the_rows_of_each_run_once(dump):
     assert dump.ids() == [1, 1]
 
 
-def test_what_was_published_and_not_loaded_is_loaded_with_the_next(dump):
+def test_a_published_chunk_that_was_not_loaded_is_loaded_next_time(dump):
     dump.publish("append", (JAN, rows(1)))
     dump.load("append", (FEB, rows(2, day=FEB)))
     assert dump.ids() == [1, 2]
 
 
-def test_a_table_that_was_dropped_is_loaded_anew(dump):
+def test_a_dropped_table_is_loaded_again(dump):
     dump.load("append", (JAN, rows(1)))
     dump.query("DROP TABLE shop.orders")
     dump.load("append", (FEB, rows(2, day=FEB)))
@@ -99,7 +99,7 @@ def test_columns_are_added_and_widened(dump, mode):
     assert dump.query("SELECT id, note FROM shop.orders ORDER BY id")[-1] == (2**40, "new")
 
 
-def test_what_the_table_cannot_take_is_refused_before_anything_is_read(dump):
+def test_columns_that_do_not_fit_the_table_are_refused_before_reading(dump):
     dump.load("overwrite", (None, rows(1)))
     with pytest.raises(ParameterError, match=r'the table "shop"."orders": column amount was decimal.* is string now'):
         dump.check(SCHEMA.set(2, pa.field("amount", pa.string())))
@@ -107,7 +107,7 @@ def test_what_the_table_cannot_take_is_refused_before_anything_is_read(dump):
         dump.check(pa.schema([("id", pa.decimal256(50, 0))]), table_id="new")
 
 
-def test_text_goes_into_types_that_arrow_does_not_know(dump):
+def test_text_is_cast_to_types_that_arrow_lacks(dump):
     key = "6b1e3c1e-7d3f-4a57-9c1c-0c1b2a3d4e5f"
     dump.query("CREATE SCHEMA shop; CREATE TABLE shop.orders (id UUID, loaded_at TIMESTAMP DEFAULT now())")
     schema = pa.schema([("id", pa.string())])
@@ -138,7 +138,7 @@ def test_a_load_that_fails_changes_nothing(dump, monkeypatch):
     assert dump.ids() == [5, 6]
 
 
-def test_a_file_that_another_process_has_open(dump):
+def test_a_file_open_in_another_process_is_unavailable(dump):
     manifest = dump.publish("overwrite", (None, rows(1)))
     script = f"import duckdb; held = duckdb.connect({dump.path!r}); print('open', flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
@@ -150,21 +150,21 @@ def test_a_file_that_another_process_has_open(dump):
     assert dump.ids() == [1]
 
 
-def test_the_place_of_the_file_must_be_given():
+def test_the_path_of_the_file_is_required():
     with pytest.raises(TargetError, match='target_secret_path: the secret must give "database", the absolute path'):
         open_target("duckdb", {"path": "warehouse.duckdb"})
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_columns_that_differ_in_capitals_are_refused_before_anything_is_read(dump, there):
-    if there:
+@pytest.mark.parametrize("file_exists", [True, False])
+def test_columns_that_differ_only_in_case_are_refused_before_reading(dump, file_exists):
+    if file_exists:
         dump.query("CREATE SCHEMA other")
     with pytest.raises(TargetError, match='Column with name "ID" already exists'):
         dump.check(pa.schema([("id", pa.int32()), ("ID", pa.int32())]))
-    assert Path(dump.path).exists() == there
+    assert Path(dump.path).exists() == file_exists
 
 
-def test_a_view_of_that_name_is_refused_before_anything_is_read(dump):
+def test_a_view_of_that_name_is_refused_before_reading(dump):
     dump.query("CREATE SCHEMA shop; CREATE VIEW shop.orders AS SELECT 1::INTEGER AS id")
     with pytest.raises(TargetError, match=r'^table_id: "shop"."orders" is a view there'):
         dump.check(pa.schema([("id", pa.int32())]))
@@ -179,7 +179,7 @@ def test_a_check_changes_nothing(dump, mode):
     assert dump.query("SELECT count(*) FROM shop._db_dump_chunks") == [(1,)]
 
 
-def test_rows_are_replaced_by_none_only_where_that_is_allowed(dump):
+def test_no_rows_replace_rows_only_with_allow_empty(dump):
     dump.load_values(SCHEMA, *rows(1))
     empty = dump.publish_values(SCHEMA, allow_empty=True)
     with pytest.raises(TargetError, match=r"^allow_empty: .* would replace those of"):

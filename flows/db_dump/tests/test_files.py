@@ -8,8 +8,8 @@ import pyarrow.parquet as parquet
 import pytest
 
 import files
+from errors import ParameterError
 from files import Layout, write_files
-from query import ParameterError
 from storage import Folder, StorageError
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
@@ -38,7 +38,7 @@ def test_parquet_keeps_types_nulls_and_texts(tmp_path):
     assert file.sha256 == hashlib.sha256(content.read_bytes()).hexdigest()
 
 
-def test_csv_tells_the_text_none_and_the_empty_text_from_null(tmp_path):
+def test_csv_distinguishes_the_text_none_and_the_empty_text_from_null(tmp_path):
     batch = pa.record_batch({"text": pa.array(AWKWARD), "raw": pa.array([b"\x00\xff"] * 10 + [None], pa.binary())})
     [file] = write(Folder(str(tmp_path)), [batch], Layout("csv", add_timestamp_column=False))
     read = csv.read_csv(
@@ -65,12 +65,12 @@ def test_timestamp_column(tmp_path):
 
 def test_each_row_lies_in_one_folder_when_there_are_several_partition_columns(tmp_path):
     batch = pa.record_batch({"a": [1, 2, 1, 2], "b": [2, 1, 1, 2], "id": [12, 21, 11, 22]})
-    found = write(Folder(str(tmp_path)), [batch], Layout("parquet", ("a", "b"), add_timestamp_column=False))
+    written = write(Folder(str(tmp_path)), [batch], Layout("parquet", ("a", "b"), add_timestamp_column=False))
     rows = {
         file.path.removeprefix("data/").rpartition("/")[0]: parquet.ParquetFile(tmp_path / file.path)
         .read(columns=["id"])["id"]
         .to_pylist()
-        for file in found
+        for file in written
     }
     assert rows == {
         "a_partition=1/b_partition=2": [12],
@@ -80,7 +80,7 @@ def test_each_row_lies_in_one_folder_when_there_are_several_partition_columns(tm
     }
 
 
-def test_folders_of_dates_follow_the_format_and_awkward_values_stay_inside_theirs(tmp_path):
+def test_date_folders_follow_the_format_and_awkward_values_are_encoded(tmp_path):
     batch = pa.record_batch(
         {
             "at": pa.array([datetime(2024, 1, 31, 23, 59, 59, 999999, UTC), None], pa.timestamp("us", "UTC")),
@@ -89,20 +89,20 @@ def test_folders_of_dates_follow_the_format_and_awkward_values_stay_inside_their
         }
     )
     layout = Layout("parquet", ("at", "day", "text"), "%Y-%m", add_timestamp_column=False)
-    found = write(Folder(str(tmp_path)), [batch], layout)
-    assert {file.path.rpartition("/")[0] for file in found} == {
+    written = write(Folder(str(tmp_path)), [batch], layout)
+    assert {file.path.rpartition("/")[0] for file in written} == {
         "data/at_partition=2024-01/day_partition=2024-02/text_partition=..%2F%C3%A9%20b",
         "data/at_partition=__HIVE_DEFAULT_PARTITION__/day_partition=2024-02/text_partition=None",
     }
 
 
-def test_a_partition_column_the_query_does_not_give():
+def test_a_partition_column_missing_in_the_query_is_refused():
     with pytest.raises(ParameterError, match="partition_columns: the query gives no nope; it gives id"):
         Layout("parquet", ("nope",)).schema(pa.schema([("id", pa.int32())]))
 
 
-def test_too_many_folders_say_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "MOST_FOLDERS", 3)
+def test_too_many_folders_give_advice(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "MAX_FOLDERS", 3)
     with pytest.raises(ParameterError, match=r"partition_columns: more than 3 folders.*partition_date_format"):
         write(Folder(str(tmp_path)), [pa.record_batch({"id": range(4)})], Layout("parquet", ("id",)))
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
@@ -115,7 +115,7 @@ def test_a_dump_without_rows_has_columns(tmp_path):
     assert parquet.read_schema(tmp_path / file.path).names == ["id", "_extracted_at"]
 
 
-def test_nothing_is_there_when_reading_breaks_off(tmp_path):
+def test_an_interrupted_read_leaves_no_file(tmp_path):
     def broken():
         yield pa.record_batch({"id": [1]})
         raise ConnectionError
@@ -140,7 +140,7 @@ def test_progress_counts_batches_and_rows(tmp_path):
     assert seen == [(1, 2), (2, 4)]
 
 
-def test_an_address_without_a_driver():
+def test_an_address_without_a_driver_is_refused():
     with pytest.raises(StorageError, match="staging_root: nope://x cannot be opened"):
         Folder("nope://x")
 
@@ -148,7 +148,7 @@ def test_an_address_without_a_driver():
 @pytest.mark.parametrize(
     "date_format", ["%Y-%-m", "%s", "%Y%", "%%", "%m-%Y", "%d/%m/%Y", "%b", "%H", "all", "", "%Y-W%V"]
 )
-def test_a_date_format_that_keeps_no_days_in_order_is_refused(date_format):
+def test_a_date_format_that_does_not_sort_is_refused(date_format):
     with pytest.raises(ParameterError, match=r"^partition_date_format: .* makes .* of 2023-12-09; give codes"):
         Layout("csv", ("day",), date_format)
 
@@ -156,12 +156,12 @@ def test_a_date_format_that_keeps_no_days_in_order_is_refused(date_format):
 @pytest.mark.parametrize(
     "date_format", ["%Y", "%Y-%m", "%Y-%m-%d", "%F", "%Y%m%d", "%G-W%V", "%Y/%j", "%y%m", "%Y-%m-%dT%H"]
 )
-def test_date_formats(date_format):
+def test_date_formats_that_sort_are_accepted(date_format):
     Layout("csv", ("day",), date_format)
 
 
 @pytest.mark.parametrize("value", ["x" * 300, "é" * 100])
-def test_a_value_that_no_folder_can_be_called_is_told_by_parameter(tmp_path, value):
+def test_a_value_too_long_for_a_folder_name_is_refused(tmp_path, value):
     batch = pa.record_batch({"title": [value, "short"]})
     with pytest.raises(ParameterError, match=r"^partition_columns: a value of title makes a folder's name of \d+"):
         write_files(

@@ -1,4 +1,4 @@
-"""The flow's face: its parameters and its deployments."""
+"""The flow's parameters and deployments."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ import pytest
 import yaml
 from prefect.exceptions import ParameterTypeError
 
+from errors import ParameterError
 from flow import db_dump, default_root, target_of
-from query import ParameterError
 
 SCHEMA = db_dump.parameters.model_dump()["properties"]
 

@@ -3,11 +3,12 @@
 import pyarrow as pa
 import pytest
 
+from errors import ParameterError
 from files import Layout
-from query import ParameterError
-from stage import Chunk, Table
+from records import Chunk
+from stage import Table
 from targets.names import check_names
-from targets.postgres import MOST_BYTES
+from targets.postgres import MAX_NAME_BYTES
 
 
 def draft(tmp_path, *columns, dataset_id="shop", table_id="orders"):
@@ -29,16 +30,16 @@ def draft(tmp_path, *columns, dataset_id="shop", table_id="orders"):
 def test_names_are_measured_in_bytes(tmp_path, parameter, names):
     column = names.pop("column", "id")
     with pytest.raises(ParameterError, match=rf"^{parameter}: .* is longer than 63"):
-        check_names(draft(tmp_path, column, **names), MOST_BYTES, lambda name: len(name.encode()))
+        check_names(draft(tmp_path, column, **names), MAX_NAME_BYTES, lambda name: len(name.encode()))
     check_names(draft(tmp_path, column, **names))
 
 
-def test_names_that_a_target_takes_for_one(tmp_path):
+def test_names_that_a_target_cannot_tell_apart_are_refused(tmp_path):
     check_names(draft(tmp_path, "id", "ID", "note"))
     with pytest.raises(ParameterError, match=r"^execute_query: id, ID are one name there; give each its own"):
         check_names(draft(tmp_path, "id", "ID", "note"), fold=str.upper)
 
 
-def test_all_that_is_wrong_is_told_at_once(tmp_path):
+def test_all_problems_are_reported_at_once(tmp_path):
     with pytest.raises(ParameterError, match=r"^table_id: _DB_dump_chunks is .*; execute_query: column 2 has no name"):
         check_names(draft(tmp_path, "id", "", table_id="_DB_dump_chunks"))

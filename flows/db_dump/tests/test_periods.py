@@ -13,17 +13,17 @@ DAYS = st.dates(date(1900, 1, 1), date(2200, 12, 31))
 
 
 @given(DAYS, st.integers(1, 4000), st.sampled_from(FREQUENCIES))
-def test_no_day_is_missing_and_none_is_twice(start, length, frequency):
+def test_every_day_is_in_exactly_one_piece(start, length, frequency):
     stop = start + timedelta(days=length)
     pieces = list(split(start, stop, frequency))
     assert pieces[0].start == start
     assert pieces[-1].stop == stop
     assert all(piece.start < piece.stop for piece in pieces)
-    assert all(one.stop == other.start for one, other in pairwise(pieces))
+    assert all(piece.stop == following.start for piece, following in pairwise(pieces))
 
 
 @given(DAYS, st.integers(1, 4000), st.sampled_from(FREQUENCIES))
-def test_inner_boundaries_lie_where_periods_begin(start, length, frequency):
+def test_inner_boundaries_are_starts_of_periods(start, length, frequency):
     first_months = {"month": 1, "bimester": 2, "trimester": 3, "quadrimester": 4, "semester": 6, "year": 12}
     for piece in list(split(start, start + timedelta(days=length), frequency))[1:]:
         if frequency == "week":
@@ -74,10 +74,10 @@ def test_bimesters_do_not_overlap():
         ("current_year", date(2025, 1, 1)),
     ],
 )
-def test_the_last_day_is_dumped_whole(end, expected):
+def test_the_last_day_is_included(end, expected):
     assert day_after(end, today=date(2024, 12, 31)) == expected
 
 
-def test_current_month_and_year_end_where_they_end():
+def test_current_month_and_year_include_their_last_day():
     assert day_after("current_month", today=date(2024, 2, 10)) == date(2024, 3, 1)
     assert day_after("current_year", today=date(2024, 2, 10)) == date(2025, 1, 1)

@@ -4,8 +4,9 @@ from datetime import UTC, date, datetime
 import pyarrow as pa
 import pytest
 
+from errors import ParameterError
 from periods import Period
-from query import ParameterError, check_dates, chunk_query, clean, column_list, periods
+from query import check_dates, chunk_query, clean, column_list, periods
 from sources.login import Login
 from sources.mysql import MySQL
 from sources.oracle import Oracle
@@ -23,12 +24,12 @@ def test_range_is_half_open_on_the_bare_column():
     )
 
 
-def test_mysql_quotes_in_its_own_way():
+def test_mysql_quotes_with_backticks():
     sql = chunk_query("SELECT 1", ["odd`name"], JANUARY, None, MySQL(LOGIN))
     assert "WHERE `odd``name` >= '2024-01-01' AND `odd``name` < '2024-02-01'" in sql
 
 
-def test_sql_server_gets_dates_that_no_language_turns_around():
+def test_sql_server_gets_dates_independent_of_the_language():
     sql = chunk_query("SELECT 1", ["odd]name"], JANUARY, None, SQLServer(LOGIN))
     assert sql.endswith("WHERE [odd]]name] >= '20240101' AND [odd]]name] < '20240201'")
 
@@ -42,7 +43,7 @@ def test_oracle_gets_dates_with_their_type():
 
 
 @pytest.mark.parametrize("source", [SQLServer, Oracle])
-def test_the_lower_bound_is_written_in_the_same_way(source):
+def test_the_lower_bound_uses_the_same_literals(source):
     sql = chunk_query("SELECT 1", ["AT"], None, date(2024, 5, 6), source(LOGIN))
     assert sql.endswith(f">= {source(LOGIN).literal(date(2024, 5, 6))}")
 
@@ -95,7 +96,7 @@ def test_parameters_that_do_not_fit_are_named(arguments, message):
 
 
 @pytest.mark.parametrize("text", ["a,,b", "a, a", " ,"])
-def test_partition_columns_that_are_no_list(text):
+def test_malformed_partition_columns_are_refused(text):
     with pytest.raises(ParameterError, match="partition_columns"):
         column_list(text)
 
@@ -106,15 +107,13 @@ def test_an_empty_query():
 
 
 @pytest.mark.parametrize("type_", [pa.date32(), pa.timestamp("us"), pa.timestamp("us", "UTC")])
-def test_pieces_go_by_a_column_of_dates(type_):
+def test_a_column_of_dates_can_be_cut_into_pieces(type_):
     check_dates("day", pa.schema([("day", type_)]))
 
 
 @pytest.mark.parametrize(
     "type_", [pa.int32(), pa.int64(), pa.string(), pa.decimal128(8, 0), pa.float64(), pa.time64("us"), pa.bool_()]
 )
-def test_pieces_by_what_is_no_date_are_refused(type_):
-    with pytest.raises(
-        ParameterError, match=rf"^partition_columns: .* day is no date but {re.escape(str(type_))}; .*CAST"
-    ):
+def test_pieces_by_a_column_without_dates_are_refused(type_):
+    with pytest.raises(ParameterError, match=rf"^partition_columns: .* day is of type {re.escape(str(type_))}; .*CAST"):
         check_dates("day", pa.schema([("id", pa.date32()), ("day", type_)]))

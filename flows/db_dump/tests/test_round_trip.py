@@ -40,7 +40,7 @@ def test_into_duckdb(data_type, batch):
 
 
 @pytest.mark.parametrize("type_", [type_ for type_ in TYPES if pa.types.is_decimal256(type_)], ids=str)
-def test_what_duckdb_has_not_is_told_before_anything_is_read(tmp_path, type_):
+def test_types_that_duckdb_lacks_are_refused_before_reading(tmp_path, type_):
     batch = pa.RecordBatch.from_pylist([], pa.schema([("total", type_)]))
     target = open_target("duckdb", {"database": f"{tmp_path}/warehouse.duckdb"})
     with pytest.raises(TargetError, match=r"column total: DuckDB has no decimal256.*; cast it to text"):

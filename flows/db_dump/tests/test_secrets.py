@@ -4,7 +4,7 @@ import json
 import logging
 
 import pytest
-from hostile import ENCODED, MARK, SECRET, told
+from hostile import ENCODED, MARK, SECRET, visible_text
 from publishing import SCHEMA, Published
 
 from credentials import database_login, target_arguments
@@ -25,7 +25,7 @@ def test_a_source(log, db_type, host):
     login = Login(host, "shop", "reader", SECRET, port=1)
     with pytest.raises(SourceError) as caught:
         open_source(db_type, login).columns("SELECT 1 AS id")
-    assert MARK not in told(caught.value) + log.text + repr(login)
+    assert MARK not in visible_text(caught.value) + log.text + repr(login)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_source(log, db_type, host):
 def test_a_folder(log, address):
     with pytest.raises(StorageError) as caught:
         Folder(address)
-    assert MARK not in told(caught.value) + log.text
+    assert MARK not in visible_text(caught.value) + log.text
     assert str(caught.value).startswith("staging_root: nowhere://")
 
 
@@ -48,21 +48,21 @@ def test_a_target(log, tmp_path, arguments):
     target_of = {"host": "127.0.0.1", "port": 1, "dbname": "warehouse", "user": "loader", "password": SECRET}
     with pytest.raises(TargetError) as caught:
         Published(tmp_path, open_target("postgres", target_of | arguments)).check(SCHEMA)
-    assert MARK not in told(caught.value) + log.text
+    assert MARK not in visible_text(caught.value) + log.text
 
 
 @pytest.mark.parametrize("value", [SECRET, json.dumps(SECRET), json.dumps([SECRET]), "null", f'{{"user": "{MARK}'])
 @pytest.mark.parametrize("read", [database_login, target_arguments])
-def test_a_secret_that_is_no_object(monkeypatch, value, read):
+def test_a_secret_that_is_not_an_object(monkeypatch, value, read):
     monkeypatch.setenv("SECRET_SOURCE_POSTGRES", value)
     with pytest.raises(LookupError) as caught:
         read("/source-postgres")
-    assert MARK not in told(caught.value)
+    assert MARK not in visible_text(caught.value)
 
 
 @pytest.mark.parametrize("password", [None, 7, "", [SECRET]])
-def test_a_login_without_a_text(monkeypatch, password):
+def test_a_login_that_is_not_text(monkeypatch, password):
     monkeypatch.setenv("SECRET_SOURCE_POSTGRES", json.dumps({"user": SECRET, "password": password}))
     with pytest.raises(LookupError, match=r"user and password, each of them a text$") as caught:
         database_login("/source-postgres")
-    assert MARK not in told(caught.value)
+    assert MARK not in visible_text(caught.value)

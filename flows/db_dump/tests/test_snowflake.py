@@ -6,7 +6,7 @@ from base64 import b64encode
 import pyarrow as pa
 import pytest
 
-from stage import Manifest, Record
+from records import Manifest, Record
 from targets import TargetError
 from targets.plan import make_plan
 from targets.snowflake import _Load

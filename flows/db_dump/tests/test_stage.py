@@ -1,4 +1,4 @@
-"""What is published is whole, whatever broke off before it."""
+"""What is published is complete, independent of interruptions before."""
 
 import json
 import subprocess
@@ -10,70 +10,15 @@ from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as parquet
 import pytest
+from staging import APR, FEB, JAN, LAYOUT, MAR, NOW, SCHEMA, SOURCE, Dump, pieces, rows
 
 import storage
+from errors import ParameterError
 from files import Layout
-from periods import Period, split
-from query import ParameterError
-from stage import Chunk, Table
+from records import Chunk
+from stage import Table
 from storage import Folder, StorageError
-
-LAYOUT = Layout("parquet", ("day",), "%Y-%m", add_timestamp_column=False)
-SCHEMA = pa.schema([("id", pa.int64()), ("day", pa.date32())])
-NOW = datetime.now(UTC)
-
-
-def pieces(start, stop, query="SELECT *", layout=LAYOUT):
-    return [Chunk(f"{query} {piece}", piece, layout, "db") for piece in split(start, stop, "month")]
-
-
-def rows(*ids, day=date(2024, 1, 1), schema=SCHEMA):
-    return [pa.RecordBatch.from_pylist([{"id": id, "day": day} for id in ids], schema)]
-
-
-class Dump:
-    """Runs the steps the flow runs; `source` maps the first day of a piece to its ids, `reads` notes what was read."""
-
-    def __init__(self, root):
-        self.root = str(root)
-        self.table = Table(self.root, "shop", "orders")
-        self.reads = []
-
-    def run(self, mode, chunks, source, now=None, stop_after=None, schema=SCHEMA):
-        now = now or datetime.now(UTC)
-        merged = self.table.columns(mode, chunks, schema)
-        version = self.table.begin(mode, now)
-        self.reads = []
-        records = []
-        for chunk in chunks:
-            if stop_after is not None and len(records) == stop_after:
-                return None
-            whole = self.table.whole(version, [chunk], schema, now)
-            if whole:
-                [record] = whole
-            else:
-                start = chunk.period and chunk.period.start
-                self.reads.append(start)
-                batches = rows(*source[start], day=start or date(2024, 1, 1), schema=schema)
-                record = self.table.extract(version, chunk, schema, batches, lambda *_: None)
-            records.append(record)
-        return self.table.publish(mode, version, "SELECT *", merged, chunks, records)
-
-    def ids(self):
-        base = Path(self.root, "shop", "orders")
-        manifest = self.table.published()
-        files = [base / file.path for chunk in manifest.chunks for file in chunk.files]
-        return sorted(id for file in files for id in parquet.ParquetFile(file).read()["id"].to_pylist())
-
-    def files(self):
-        base = Path(self.root, "shop", "orders")
-        return {str(path.relative_to(base)) for path in base.rglob("*.parquet")}
-
-
-JAN, FEB, MAR, APR = (date(2024, month, 1) for month in (1, 2, 3, 4))
-SOURCE = {JAN: [1, 2], FEB: [3], MAR: [4, 5]}
 
 
 @pytest.fixture
@@ -93,19 +38,19 @@ def test_overwrite_in_pieces_keeps_every_piece(dump):
     assert len({chunk.query_hash for chunk in manifest.chunks}) == 3
 
 
-def test_overwrite_replaces_all_of_what_was_there(dump):
+def test_overwrite_replaces_all_rows(dump):
     dump.run("overwrite", pieces(JAN, APR), SOURCE)
     dump.run("overwrite", pieces(JAN, FEB), {JAN: [9]})
     assert dump.ids() == [9]
 
 
-def test_old_data_stays_until_the_new_is_whole(dump):
+def test_old_data_stays_until_the_new_data_is_complete(dump):
     dump.run("overwrite", pieces(JAN, APR), SOURCE)
     dump.run("overwrite", pieces(JAN, APR), {JAN: [7], FEB: [8], MAR: [9]}, stop_after=2)
     assert dump.ids() == [1, 2, 3, 4, 5]
 
 
-def test_a_rerun_reads_only_what_is_not_whole(dump):
+def test_a_rerun_reads_only_incomplete_pieces(dump):
     dump.run("overwrite", pieces(JAN, APR), SOURCE, stop_after=2)
     assert dump.table.published() is None
     dump.run("overwrite", pieces(JAN, APR), SOURCE)
@@ -113,20 +58,20 @@ def test_a_rerun_reads_only_what_is_not_whole(dump):
     assert dump.ids() == [1, 2, 3, 4, 5]
 
 
-def test_a_finished_overwrite_is_not_taken_up_again(dump):
+def test_a_finished_overwrite_is_not_resumed(dump):
     dump.run("overwrite", pieces(JAN, APR), SOURCE)
     dump.run("overwrite", pieces(JAN, APR), {JAN: [7], FEB: [8], MAR: [9]})
     assert dump.reads == [JAN, FEB, MAR]
     assert dump.ids() == [7, 8, 9]
 
 
-def test_another_query_or_layout_is_not_taken_up(dump):
+def test_pieces_of_another_query_or_layout_are_not_reused(dump):
     dump.run("overwrite", pieces(JAN, APR), SOURCE, stop_after=2)
     dump.run("overwrite", pieces(JAN, APR, query="SELECT other"), SOURCE)
     assert dump.reads == [JAN, FEB, MAR]
 
 
-def test_what_broke_off_too_long_ago_is_begun_anew(dump):
+def test_pieces_of_an_old_interrupted_run_are_not_reused(dump):
     dump.run("overwrite", pieces(JAN, APR), SOURCE, stop_after=2)
     dump.run("overwrite", pieces(JAN, APR), SOURCE, now=datetime.now(UTC) + timedelta(hours=25))
     assert dump.reads == [JAN, FEB, MAR]
@@ -150,7 +95,7 @@ def test_a_retry_after_a_partial_write_has_no_row_twice(dump, tmp_path):
         raise ConnectionError
 
     chunks = pieces(JAN, MAR)
-    version = dump.table.begin("overwrite", NOW)
+    version = dump.table.choose_version("overwrite", NOW)
     with pytest.raises(ConnectionError):
         dump.table.extract(version, chunks[0], SCHEMA, broken(), lambda *_: None)
     dump.run("overwrite", chunks, SOURCE)
@@ -159,14 +104,14 @@ def test_a_retry_after_a_partial_write_has_no_row_twice(dump, tmp_path):
 
 def test_publishing_needs_every_piece(dump):
     chunks = pieces(JAN, APR)
-    version = dump.table.begin("overwrite", NOW)
+    version = dump.table.choose_version("overwrite", NOW)
     record = dump.table.extract(version, chunks[0], SCHEMA, rows(1), lambda *_: None)
-    with pytest.raises(ValueError, match="not every chunk is whole"):
+    with pytest.raises(ValueError, match="not every chunk is complete"):
         dump.table.publish("overwrite", version, "SELECT *", SCHEMA, chunks, [record])
     assert dump.table.published() is None
 
 
-def test_the_version_before_stays_for_its_readers_and_older_ones_go(dump):
+def test_the_previous_version_stays_and_older_versions_are_removed(dump):
     first = dump.run("overwrite", pieces(JAN, FEB), SOURCE)
     second = dump.run("overwrite", pieces(JAN, FEB), SOURCE)
     third = dump.run("overwrite", pieces(JAN, FEB), SOURCE)
@@ -174,90 +119,14 @@ def test_the_version_before_stays_for_its_readers_and_older_ones_go(dump):
     assert first.version not in (second.version, third.version)
 
 
-def test_append_reads_a_period_that_is_over_once(dump):
-    dump.run("append", pieces(JAN, MAR), SOURCE)
-    dump.run("append", pieces(JAN, APR), SOURCE)
-    assert dump.reads == [MAR]
-    assert dump.ids() == [1, 2, 3, 4, 5]
-
-
-def test_append_reads_a_period_that_was_not_over_again_and_replaces_it(dump):
-    today = datetime.now(UTC).date()
-    month = today.replace(day=1)
-    source = {JAN: [1], month: [2]}
-    before = pieces(JAN, FEB)
-    dump.run("append", [*before, *pieces(month, today + timedelta(days=1))], source)
-    assert dump.reads == [JAN, month]
-    dump.run("append", [*before, *pieces(month, today + timedelta(days=1))], source | {month: [2, 3]})
-    assert dump.reads == [month]
-    assert dump.ids() == [1, 2, 3]
-    # a day later the current month has grown
-    current = Period(month, today + timedelta(days=2))
-    dump.run("append", [*before, Chunk("grown", current, LAYOUT, "db")], source | {month: [2, 3, 4]})
-    assert dump.ids() == [1, 2, 3, 4]
-    assert len(dump.files()) == 2
-
-
-def test_append_leaves_what_lies_outside_its_range(dump):
-    dump.run("append", pieces(JAN, APR), SOURCE)
-    dump.run("append", pieces(FEB, MAR, query="SELECT corrected"), {FEB: [33]})
-    assert dump.ids() == [1, 2, 4, 5, 33]
-
-
-def test_append_without_periods_adds_once_a_run(dump):
-    first = Chunk("SELECT *", None, LAYOUT, "run 1")
-    second = Chunk("SELECT *", None, LAYOUT, "run 2")
-    dump.run("append", [first], {None: [1]})
-    dump.run("append", [first], {None: [1]})
-    assert dump.reads == []
-    dump.run("append", [second], {None: [1]})
-    assert dump.ids() == [1, 1]
-
-
-@pytest.mark.parametrize(
-    ("chunks", "schema", "message"),
-    [
-        (pieces(date(2024, 1, 15), APR), SCHEMA, "break_query_start: 2024-01-15_2024-04-01 cuts into the published"),
-        (
-            [Chunk("SELECT *", None, LAYOUT, "db")],
-            SCHEMA,
-            "break_query_frequency: the published table was dumped with it",
-        ),
-        (pieces(JAN, APR, layout=replace(LAYOUT, data_type="csv")), SCHEMA, "batch_data_type: .* published as parquet"),
-        (pieces(JAN, APR), SCHEMA.remove(0), r"execute_query: .* column id \(int64\) is no longer in the query"),
-        (
-            pieces(JAN, APR, layout=replace(LAYOUT, partition_columns=("id",))),
-            SCHEMA,
-            "partition_columns: .* cut by day",
-        ),
-    ],
-)
-def test_append_refuses_what_does_not_fit(dump, chunks, schema, message):
-    dump.run("append", pieces(JAN, APR), SOURCE)
-    with pytest.raises(ParameterError, match=message):
-        dump.table.columns("append", chunks, schema)
-
-
-def test_append_takes_a_column_that_is_new_and_one_that_grew(dump):
-    dump.run("append", pieces(JAN, MAR), SOURCE, schema=pa.schema([("id", pa.int32()), ("day", pa.date32())]))
-    now = pa.schema([("id", pa.int64()), ("day", pa.date32()), ("note", pa.string())])
-    manifest = dump.run("append", pieces(JAN, APR), {MAR: [2**40]}, schema=now)
-    assert dump.reads == [MAR]
-    assert manifest.schema == now
-    assert dump.table.published().schema == now
-    rows = pa.Table.from_batches(dump.table.read(manifest, manifest.chunks, now))
-    assert rows["id"].to_pylist() == [1, 2, 3, 2**40]
-    assert rows["note"].to_pylist() == [None] * 4
-
-
-def test_a_piece_of_a_broken_off_run_with_other_columns_is_read_again(dump):
+def test_a_piece_of_an_interrupted_run_with_other_columns_is_read_again(dump):
     dump.run("overwrite", pieces(JAN, APR), SOURCE, stop_after=2, schema=SCHEMA.append(pa.field("gone", pa.int8())))
     dump.run("overwrite", pieces(JAN, APR), SOURCE)
     assert dump.reads == [JAN, FEB, MAR]
 
 
 @pytest.mark.parametrize("data_type", ["csv", "parquet"])
-def test_rows_are_read_back_as_they_were_written(tmp_path, data_type):
+def test_rows_survive_writing_and_reading(tmp_path, data_type):
     schema = pa.schema(
         [
             ("text", pa.string()),
@@ -289,7 +158,7 @@ def test_rows_are_read_back_as_they_were_written(tmp_path, data_type):
     assert pa.Table.from_batches(table.read(manifest, manifest.chunks, schema)) == pa.Table.from_batches([batch])
 
 
-def test_a_file_that_cannot_be_read_is_named(dump):
+def test_an_unreadable_file_is_named(dump):
     manifest = dump.run("overwrite", pieces(JAN, FEB), SOURCE)
     [file] = manifest.chunks[0].files
     Path(dump.root, "shop", "orders", file.path).write_bytes(b"PAR1 no more")
@@ -297,7 +166,7 @@ def test_a_file_that_cannot_be_read_is_named(dump):
         list(dump.table.read(manifest, manifest.chunks, SCHEMA))
 
 
-def test_a_manifest_of_an_older_release_is_for_readers_and_overwrites_only(dump):
+def test_a_manifest_of_an_older_release_allows_reading_and_overwriting_only(dump):
     dump.run("overwrite", pieces(JAN, FEB), SOURCE)
     path = Path(dump.root, "shop", "orders", "manifest.json")
     older = json.loads(path.read_text())
@@ -305,7 +174,7 @@ def test_a_manifest_of_an_older_release_is_for_readers_and_overwrites_only(dump)
     path.write_text(json.dumps(older))
     assert dump.ids() == [1, 2]
     with pytest.raises(ParameterError, match=r"dump_mode: .* older release"):
-        dump.table.columns("append", pieces(JAN, FEB), SCHEMA)
+        dump.table.merged_schema("append", pieces(JAN, FEB), SCHEMA)
     dump.run("overwrite", pieces(JAN, FEB), SOURCE)
 
 
@@ -336,7 +205,7 @@ def test_killed_in_the_middle_of_a_piece(dump):
     script = f"""
 import os, signal, sys
 sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parents[1])!r}]
-from test_stage import *
+from staging import *
 dump = Dump({dump.root!r})
 dump.run("overwrite", pieces(JAN, APR), SOURCE, stop_after=1)
 chunks = pieces(JAN, APR)
@@ -346,7 +215,7 @@ def killed():
         pass
     os.kill(os.getpid(), signal.SIGKILL)
 with dump.table.lock():
-    dump.table.extract(dump.table.begin("overwrite", NOW), chunks[1], SCHEMA, killed(), lambda *_: None)
+    dump.table.extract(dump.table.choose_version("overwrite", NOW), chunks[1], SCHEMA, killed(), lambda *_: None)
 """
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
     assert any(path.suffix == ".part" for path in Path(dump.root).rglob("*"))
@@ -363,7 +232,7 @@ def test_an_object_store_is_written_the_same_way():
     chunks = pieces(JAN, FEB)
     with table.lock():
         for ids in ([1], [2], [3, 4]):
-            version = table.begin("overwrite", datetime.now(UTC))
+            version = table.choose_version("overwrite", datetime.now(UTC))
             record = table.extract(version, chunks[0], SCHEMA, rows(*ids), lambda *_: None)
             table.publish("overwrite", version, "SELECT *", SCHEMA, chunks, [record])
     published = table.published()
@@ -375,13 +244,13 @@ def test_an_object_store_is_written_the_same_way():
     assert folder.sha256(file.path) == file.sha256
 
 
-def test_rows_are_replaced_by_none_only_where_that_is_allowed(dump):
+def test_no_rows_replace_rows_only_with_allow_empty(dump):
     dump.run("overwrite", pieces(JAN, FEB), SOURCE)
     with pytest.raises(ParameterError, match=r"^allow_empty: .* would replace the 2 that are published"):
         dump.run("overwrite", pieces(JAN, FEB), {JAN: []})
     assert dump.ids() == [1, 2]
     [chunk] = pieces(JAN, FEB)
-    version = dump.table.begin("overwrite", NOW)
+    version = dump.table.choose_version("overwrite", NOW)
     record = dump.table.extract(version, chunk, SCHEMA, rows(), lambda *_: None)
     dump.table.publish("overwrite", version, "SELECT *", SCHEMA, [chunk], [record], allow_empty=True)
     assert dump.ids() == []
@@ -400,7 +269,7 @@ def test_a_row_of_csv_may_be_larger_than_a_block(tmp_path, monkeypatch):
     assert read["text"].to_pylist() == texts
 
 
-def test_a_root_that_cannot_be_written_to_is_told_by_parameter(tmp_path):
+def test_an_unwritable_root_names_the_parameter(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(
         StorageError, match=r"^staging_root: .*/file/shop/orders cannot be written to \(Not a directory\)"

@@ -35,6 +35,8 @@ class BigQuery(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
+    server: BigQuery
+
     def do_POST(self) -> None:
         job = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.server.status == 200:

@@ -37,7 +37,7 @@ def test_a_month_replaces_its_own_partition_and_no_other(google, client):
     assert google.partitions == {"yellow_trips$202401": 7, "yellow_trips$202402": 20}
 
 
-def test_the_job_makes_a_table_with_a_partition_a_month(google, client):
+def test_the_job_makes_a_table_with_a_partition_per_month(google, client):
     google.buckets = {"gs://bucket/yellow_2024-01.csv.gz": 1}
     replace(client, TABLE, *months(1, ending="csv.gz"))
     [job] = google.jobs.values()
@@ -47,7 +47,7 @@ def test_the_job_makes_a_table_with_a_partition_a_month(google, client):
     assert load["createDisposition"] == "CREATE_IF_NEEDED"
 
 
-def test_a_file_that_is_not_there_is_named_in_one_line(google, client):
+def test_a_missing_file_is_named_in_one_line(google, client):
     with pytest.raises(LoadError, match=r"^gs://bucket/yellow_2024-01\.parquet into .*Not found: URI gs://.*$"):
         replace(client, TABLE, *months(1))
     assert google.partitions == {}
@@ -59,6 +59,6 @@ def test_no_access(google, client):
         replace(client, TABLE, *months(1))
 
 
-def test_a_key_that_is_none():
-    with pytest.raises(LoadError, match=r"^the secret is no key of a Google service account$"):
+def test_an_invalid_key():
+    with pytest.raises(LoadError, match=r"^the secret is not a key of a Google service account$"):
         connect({"project_id": "project", "private_key": "topsecret"})

@@ -4,7 +4,7 @@ from credentials import secret
 from errors import LoadError
 
 
-def test_the_environment_goes_first(monkeypatch):
+def test_the_environment_takes_precedence(monkeypatch):
     monkeypatch.setenv("SECRET_TARGET_POSTGRES", '{"user": "loader", "password": "p"}')
     assert secret("target-postgres", "user", "password") == {"user": "loader", "password": "p"}
 

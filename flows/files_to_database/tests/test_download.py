@@ -24,7 +24,7 @@ def files(cache):
     return {path for path in cache.iterdir() if not path.name.endswith(".lock")}
 
 
-def test_a_file_is_downloaded_once_and_is_whole(web, tmp_path):
+def test_a_file_is_downloaded_once_and_completely(web, tmp_path):
     web.files["/a.csv"] = BYTES
     first, again = (fetch(f"{web.address}/a.csv", tmp_path) for _ in range(2))
     assert first == again
@@ -33,12 +33,12 @@ def test_a_file_is_downloaded_once_and_is_whole(web, tmp_path):
     assert files(tmp_path) == {first}
 
 
-def test_files_of_the_same_name_do_not_meet(web, tmp_path):
+def test_files_of_the_same_name_are_kept_apart(web, tmp_path):
     web.files |= {"/one/a.csv": b"1", "/other/a.csv": b"2"}
     assert [fetch(f"{web.address}/{place}/a.csv", tmp_path).read_bytes() for place in ("one", "other")] == [b"1", b"2"]
 
 
-def test_a_download_that_breaks_off_leaves_nothing_and_can_be_tried_again(web, tmp_path):
+def test_an_interrupted_download_leaves_nothing_and_can_be_retried(web, tmp_path):
     web.files["/a.csv"], web.cut = BYTES, {"/a.csv"}
     with pytest.raises(Unavailable, match=r"^http://127\.0\.0\.1:\d+/a\.csv: .+$"):
         fetch(f"{web.address}/a.csv", tmp_path)
@@ -47,7 +47,7 @@ def test_a_download_that_breaks_off_leaves_nothing_and_can_be_tried_again(web, t
     assert fetch(f"{web.address}/a.csv", tmp_path).read_bytes() == BYTES
 
 
-def test_what_a_killed_run_left_is_not_part_of_the_file(web, tmp_path):
+def test_the_partial_file_of_a_killed_run_is_not_used(web, tmp_path):
     web.files["/a.csv"] = BYTES
     whole = fetch(f"{web.address}/a.csv", tmp_path)
     whole.rename(f"{whole}.part")
@@ -55,7 +55,7 @@ def test_what_a_killed_run_left_is_not_part_of_the_file(web, tmp_path):
     assert files(tmp_path) == {whole}
 
 
-def test_two_runs_that_want_the_same_file_download_it_once(web, tmp_path):
+def test_two_runs_that_need_the_same_file_download_it_once(web, tmp_path):
     web.files["/a.csv"] = BYTES
     with ThreadPoolExecutor(8) as threads:
         paths = set(threads.map(fetch, [f"{web.address}/a.csv"] * 8, [tmp_path] * 8))
@@ -78,7 +78,7 @@ def waits_for_a_lock(cache):
     return any(word.rpartition(":")[2] in numbers for line in blocked for word in line)
 
 
-def test_a_download_that_is_tried_again_is_not_in_the_way_of_another_run(web, tmp_path):
+def test_a_retried_download_does_not_block_another_run(web, tmp_path):
     address, path = f"{web.address}/a.csv", "/a.csv"
     first, second = Event(), Event()
     web.files[path], web.cut, web.held[path] = BYTES, {path}, first
@@ -102,7 +102,7 @@ def test_a_download_that_is_tried_again_is_not_in_the_way_of_another_run(web, tm
 
 
 @pytest.mark.parametrize("content", [BYTES[1:], BYTES])
-def test_a_file_is_what_its_checksum_says(web, tmp_path, content):
+def test_a_file_must_match_its_checksum(web, tmp_path, content):
     web.files["/a.csv"], web.unmeasured = content, {"/a.csv"}
     web.headers["Content-MD5"] = b64encode(hashlib.md5(BYTES, usedforsecurity=False).digest()).decode()
     if content == BYTES:
@@ -113,7 +113,7 @@ def test_a_file_is_what_its_checksum_says(web, tmp_path, content):
     assert files(tmp_path) == set()
 
 
-def test_a_file_of_which_nobody_tells_the_length_is_told_with_what_was_received(web, tmp_path):
+def test_a_file_of_unknown_length_gives_a_warning_with_the_received_bytes(web, tmp_path):
     web.files["/a.csv"], web.unmeasured, web.cut = BYTES, {"/a.csv"}, {"/a.csv"}
     warnings = []
     download.fetch(f"{web.address}/a.csv?sig=topsecret", tmp_path, warnings.append)
@@ -123,7 +123,7 @@ def test_a_file_of_which_nobody_tells_the_length_is_told_with_what_was_received(
 
 
 @pytest.mark.parametrize(("status", "passing"), [(404, False), (403, False), (503, True), (429, True)])
-def test_a_refusal_names_the_file_without_what_may_be_secret(web, tmp_path, status, passing):
+def test_an_error_status_names_the_file_without_secrets(web, tmp_path, status, passing):
     web.files["/a.csv"] = status
     with pytest.raises(LoadError, match=rf"^http://127\.0\.0\.1:\d+/a\.csv: {status} .*correct address") as caught:
         fetch(f"{web.address.replace('//', '//user:topsecret@')}/a.csv?sig=topsecret", tmp_path)
@@ -132,12 +132,12 @@ def test_a_refusal_names_the_file_without_what_may_be_secret(web, tmp_path, stat
     assert files(tmp_path) == set()
 
 
-def test_a_server_that_is_not_there_can_be_tried_again(tmp_path):
+def test_an_unreachable_server_can_be_retried(tmp_path):
     with pytest.raises(Unavailable, match=r"^http://127\.0\.0\.1:1/a\.csv: .+$"):
         fetch("http://127.0.0.1:1/a.csv", tmp_path)
 
 
-def test_an_address_of_another_kind(tmp_path):
+def test_an_unsupported_address(tmp_path):
     for address in (
         "ftp://me:topsecret@example.org/a.csv?sig=topsecret",
         "http://me:top/secret@example.org/a.csv",
@@ -168,7 +168,7 @@ def test_a_path_begins_in_the_project(tmp_path):
             fetch(address, tmp_path)
 
 
-def test_only_what_was_downloaded_is_forgotten(tmp_path):
+def test_only_downloaded_files_are_removed(tmp_path):
     inside, outside = tmp_path / "cache" / "a.csv", tmp_path / "b.csv"
     inside.parent.mkdir()
     for path in (inside, outside):

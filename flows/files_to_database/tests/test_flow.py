@@ -1,4 +1,4 @@
-"""The flows' faces: their parameters and their deployments."""
+"""The flows' parameters and deployments."""
 
 from pathlib import Path
 
@@ -12,19 +12,19 @@ from errors import LoadError
 DEPLOYMENTS = yaml.safe_load(Path(__file__).parents[1].joinpath("prefect.yaml").read_text())["deployments"]
 
 
-@pytest.mark.parametrize("each", [flow.files_to_database, flow.gcs_to_bigquery])
-def test_every_parameter_is_described(each):
-    properties = each.parameters.model_dump()["properties"]
+@pytest.mark.parametrize("deployed_flow", [flow.files_to_database, flow.gcs_to_bigquery])
+def test_every_parameter_is_described(deployed_flow):
+    properties = deployed_flow.parameters.model_dump()["properties"]
     assert [name for name, value in properties.items() if not value.get("description")] == []
 
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda deployment: deployment["name"])
 def test_deployments_give_parameters_the_flow_takes(deployment):
     function = deployment["entrypoint"].partition(":")[2]
-    given = deployment.get("parameters", {})
-    assert given.keys() <= getattr(flow, function).parameters.properties.keys()
+    parameters = deployment.get("parameters", {})
+    assert parameters.keys() <= getattr(flow, function).parameters.properties.keys()
     if function == "files_to_database":
-        flow.files_to_database.validate_parameters(given)
+        flow.files_to_database.validate_parameters(parameters)
 
 
 @pytest.mark.parametrize(

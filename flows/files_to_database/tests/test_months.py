@@ -15,7 +15,7 @@ def test_each_month_has_its_file_once():
     assert str(may) == "green/2024-05"
 
 
-def test_by_default_the_latest_month_that_is_published():
+def test_by_default_the_latest_published_month():
     [month] = months_to_load("yellow", None, None, ADDRESS, TODAY)
     assert str(month) == "yellow/2025-10"
 
@@ -41,7 +41,7 @@ def test_by_default_the_latest_month_that_is_published():
         (2024, [1, 2], "https://example.org/{year}.csv", "address: .* is the same for several months"),
     ],
 )
-def test_what_names_no_files(year, months, address, message):
+def test_parameters_that_name_no_files(year, months, address, message):
     with pytest.raises(LoadError, match=message):
         months_to_load("yellow", year, months, address, TODAY)
 

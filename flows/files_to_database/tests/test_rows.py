@@ -48,7 +48,7 @@ def test_a_csv_column_has_the_type_of_all_its_values(csv, texts, type_, values):
     assert table["value"].to_pylist() == (values or ["None", "NULL", "", None, "NaN", "a,b", "two\nlines"])
 
 
-def test_the_last_value_counts_as_much_as_the_first(csv, monkeypatch):
+def test_the_type_considers_the_last_value(csv, monkeypatch):
     monkeypatch.setattr("rows.BLOCK_BYTES", 1000)
     table = read(csv("a\n" + "1\n" * 10_000 + "1.5\n", "a.csv.gz"))
     assert table.schema.field("a").type == pa.decimal128(38, 1)
@@ -81,7 +81,7 @@ def damaged(path, data):
     return path
 
 
-def test_a_broken_file_is_said_to_be_broken(csv, tmp_path):
+def test_a_broken_file_is_named(csv, tmp_path):
     whole = csv("a\n" + "".join(f"{number}\n" for number in range(100_000)), "a.csv.gz").read_bytes()
     parquet.write_table(pa.table({"a": [str(number) for number in range(100_000)]}), tmp_path / "a.parquet")
     rows = (tmp_path / "a.parquet").read_bytes()
@@ -101,9 +101,9 @@ def test_a_broken_file_is_said_to_be_broken(csv, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("<html><body>please sign in</body></html>", "begins with <, as pages and messages do"),
-        ("\ufeff\n <!DOCTYPE html>,", "begins with <, as pages and messages do"),
-        ('{"error": "no such month", "code": 7}', "begins with {, as pages and messages do"),
+        ("<html><body>please sign in</body></html>", "begins with <, as web pages and messages do"),
+        ("\ufeff\n <!DOCTYPE html>,", "begins with <, as web pages and messages do"),
+        ('{"error": "no such month", "code": 7}', "begins with {, as web pages and messages do"),
         ("id;fare\n1;2,5\n", "has ';' where commas belong"),
         ("id\tfare\n1\t2\n", r"has '\\t' where commas belong"),
         ('id,note\n1,ok\n\n2,"never closed\n3,x\n4,y\n', "line 4: a quote in it does not end"),
@@ -116,7 +116,7 @@ def test_a_broken_file_is_said_to_be_broken(csv, tmp_path):
     ],
 )
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
-def test_what_is_no_table_is_the_files_fault(csv, text, message, name):
+def test_text_that_is_not_a_table_is_a_file_error(csv, text, message, name):
     with pytest.raises(FileError, match=rf"^{name}.*{message}"):
         open_rows(csv(text, name))
 
@@ -129,12 +129,12 @@ def test_ways_to_write_csv(csv, text):
 
 
 @pytest.mark.parametrize("text", ["id,note\n", "id,note", "id,note\n,\n,\n"])
-def test_a_file_without_a_value(csv, text):
+def test_a_file_without_values(csv, text):
     assert open_rows(csv(text)).columns == pa.schema([("id", pa.null()), ("note", pa.null())])
     assert read(csv(text)).num_rows == 0
 
 
 @pytest.mark.parametrize(("text", "name"), [("a\n1\n", "a.txt")])
-def test_files_that_cannot_be_a_table(csv, text, name):
+def test_an_unsupported_file_type(csv, text, name):
     with pytest.raises(LoadError, match=r"neither \.parquet, \.csv nor \.csv\.gz"):
         open_rows(csv(text, name))

@@ -6,7 +6,7 @@ import pytest
 from bigquery_stand_in import BigQuery
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.bigquery import Client
-from hostile import ENCODED, MARK, SECRET, told
+from hostile import ENCODED, MARK, SECRET, visible_text
 from web import serving
 
 import bigquery
@@ -59,7 +59,7 @@ def test_downloads(web, tmp_path, log, failure, login, query):
     address = address.format(LOGINS[login], query)
     with pytest.raises(LoadError) as caught:
         download(address, tmp_path, names_month=failure == "no braces")
-    assert MARK not in told(caught.value) + log.text
+    assert MARK not in visible_text(caught.value) + log.text
     assert "\n" not in str(caught.value)
     assert [path for path in tmp_path.rglob("*") if MARK in path.name] == []
 
@@ -79,13 +79,13 @@ def test_bigquery(log):
             google.status = 403 if failure == "no access" else 200
             with pytest.raises(LoadError) as caught:
                 bigquery.replace(client, "project.taxis.trips", month)
-            assert MARK not in told(caught.value) + log.text
+            assert MARK not in visible_text(caught.value) + log.text
 
 
 def test_a_key_of_google():
     with pytest.raises(LoadError) as caught:
         bigquery.connect({"project_id": "project", "client_email": SECRET, "token_uri": SECRET, "private_key": SECRET})
-    assert MARK not in told(caught.value)
+    assert MARK not in visible_text(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_secret_of_another_shape(monkeypatch, value):
     monkeypatch.setenv("SECRET_TARGET_POSTGRES", value)
     with pytest.raises(LoadError) as caught:
         secret("target-postgres", "user", "password")
-    assert MARK not in told(caught.value)
+    assert MARK not in visible_text(caught.value)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "no host", "127.0.0.1:1:1", "/nowhere"])
@@ -105,4 +105,4 @@ def test_a_database(tmp_path, log, host):
     assert MARK not in f"{database!r} {database}"
     with pytest.raises(LoadError) as caught:
         replace(database, "public.trips", "yellow/2024-01", open_rows(tmp_path / "a.csv"))
-    assert MARK not in told(caught.value) + log.text
+    assert MARK not in visible_text(caught.value) + log.text

@@ -5,7 +5,7 @@ from credentials import login
 from errors import StepError
 
 
-def test_environment_goes_before_the_block(monkeypatch):
+def test_environment_takes_precedence_over_the_block(monkeypatch):
     monkeypatch.setenv("SECRET_SOURCE_POSTGRES", '{"user": "reader", "password": "pw"}')
     assert login("source-postgres") == ("reader", "pw")
 

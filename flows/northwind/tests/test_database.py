@@ -15,15 +15,15 @@ from errors import StepError, Unavailable
         "postgresql://h/d?sslpassword=hunter2",
     ],
 )
-def test_an_address_is_whole_and_has_no_password(address):
+def test_an_incomplete_address_or_one_with_a_password_is_refused(address):
     with pytest.raises(StepError, match=r"must be postgresql://host\[:port\]/database, without the password") as caught:
         Database(address, "loader", "pw")
     assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "99999999", "²", "http"])
-def test_a_port_that_is_none(port):
-    with pytest.raises(StepError, match=rf"^host/db: {port} is no port; give the address one from 1 to"):
+def test_an_invalid_port(port):
+    with pytest.raises(StepError, match=rf"^host/db: {port} is not a port; give the address a port from 1 to"):
         Database(f"postgresql://host:{port}/db", "loader", "pw")
 
 
@@ -33,7 +33,7 @@ def test_the_password_is_not_shown():
     assert str(database) == "host/warehouse"
 
 
-def test_a_server_that_is_not_there_can_be_tried_again():
+def test_an_unreachable_server_can_be_retried():
     database = Database("postgresql://127.0.0.1:1/warehouse", "loader", "hunter2")
     with (
         pytest.raises(

@@ -45,7 +45,7 @@ ORDERS = "postgres/orders/2026-11-19/orders.csv"
 SHIPPERS = "postgres/shippers/2026-11-19/shippers.csv"
 
 
-def test_one_folder_a_table_and_day(day):
+def test_one_folder_per_table_and_day(day):
     extract(day, orders=b"id\n1\n2\n", shippers=b"id\n")
     assert contents(day) == {ORDERS: b"id\n1\n2\n", SHIPPERS: b"id\n"}
     assert [(file.path, file.rows, file.bytes) for file in day.verified("extract_postgres")] == [
@@ -54,7 +54,7 @@ def test_one_folder_a_table_and_day(day):
     ]
 
 
-def test_nothing_is_replaced_before_all_is_whole(day):
+def test_nothing_is_replaced_before_all_files_are_complete(day):
     extract(day, orders=b"id\n1\n", shippers=b"id\n1\n")
     before = contents(day)
     with pytest.raises(OSError, match="disk full"):
@@ -71,7 +71,7 @@ def test_a_first_extraction_that_fails_leaves_nothing(day):
     assert day.manifest("extract_postgres") is None
 
 
-def test_what_a_killed_run_left_and_tables_that_are_no_more_are_removed(day):
+def test_files_of_killed_runs_and_of_removed_tables_are_removed(day):
     extract(day, orders=b"id\n1\n", shippers=b"id\n1\n")
     other = Day(day.root, date(2026, 11, 18))
     extract(other, shippers=b"id\n1\n")
@@ -81,7 +81,7 @@ def test_what_a_killed_run_left_and_tables_that_are_no_more_are_removed(day):
 
 
 @pytest.mark.parametrize("change", ["gone", "changed", "no manifest", "half a manifest"])
-def test_what_is_not_as_it_was_written_is_refused(day, change):
+def test_missing_and_changed_files_are_refused(day, change):
     extract(day, orders=b"id\n1\n")
     file, manifest = day.root / ORDERS, day.root / "manifests/extract_postgres/2026-11-19.json"
     if change == "gone":

@@ -1,4 +1,4 @@
-"""The flow's face: its parameters and its deployments."""
+"""The flow's parameters and deployments."""
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 import yaml
 from prefect.exceptions import ParameterTypeError
 
-from flow import checked, default_root, northwind
+from flow import day_of_run, default_root, northwind
 
 SCHEMA = northwind.parameters.model_dump()["properties"]
 
@@ -31,10 +31,10 @@ def test_a_wrong_parameter_is_named_with_what_is_accepted(name, value, accepted)
 
 def test_today_or_a_past_day():
     today = datetime.now(UTC).date()
-    assert checked(today) == today
-    assert checked(date(2024, 2, 29)) == date(2024, 2, 29)
-    with pytest.raises(ValueError, match=r"day: .* is yet to come; give today or a past day"):
-        checked(today + timedelta(days=2))
+    assert day_of_run(today) == today
+    assert day_of_run(date(2024, 2, 29)) == date(2024, 2, 29)
+    with pytest.raises(ValueError, match=r"day: .* is in the future; give today or a past day"):
+        day_of_run(today + timedelta(days=2))
 
 
 def test_place_of_the_files(monkeypatch):

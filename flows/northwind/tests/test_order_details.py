@@ -35,7 +35,7 @@ def extract(day, tmp_path):
     return run
 
 
-def test_the_sample_arrives_as_it_is(day):
+def test_the_sample_is_copied_unchanged(day):
     assert extracted("sample/order_details.csv", day) == {"order_details": 150}
     assert (day.root / "csv/2026-11-19/order_details.csv").read_bytes() == SAMPLE.read_bytes()
 
@@ -74,7 +74,7 @@ def test_ways_to_write_csv(extract, mark, quote):
         (HEADER.encode() + b"\xff\xfe,1,1,1,0\n", "line 2, order_id: .*integer"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place(extract, day, text, message):
+def test_mistakes_are_reported_with_their_place(extract, day, text, message):
     with pytest.raises(StepError, match=rf"details\.csv.*{message}") as caught:
         extract(text)
     assert "\n" not in str(caught.value)
@@ -82,7 +82,7 @@ def test_what_is_wrong_is_told_with_its_place(extract, day, text, message):
     assert list(day.root.rglob("*.csv*")) == []
 
 
-def test_a_file_that_is_not_there(day):
+def test_a_missing_file(day):
     with pytest.raises(StepError, match=r"nowhere\.csv cannot be read \(No such file.*order_details_csv"):
         extracted("nowhere.csv", day)
     for name in ("a" * 300, "a\0"):
@@ -117,7 +117,7 @@ def test_by_url(day, site):
 
 
 @pytest.mark.parametrize(("path", "kind", "answer"), [("nowhere.csv", StepError, 404), ("busy.csv", Unavailable, 503)])
-def test_a_url_that_gives_no_file(day, site, path, kind, answer):
+def test_a_url_without_a_file(day, site, path, kind, answer):
     with pytest.raises(StepError, match=rf"/{path}: the server answers {answer}; check order_details_csv") as caught:
         extracted(f"http://me:hunter2@{site}/{path}?sig=hunter2", day)
     assert type(caught.value) is kind
@@ -131,8 +131,10 @@ def test_a_url_without_a_server(day):
 
 
 @pytest.mark.parametrize("url", ["http://me:hunter2@127.0.0.1:99999/x", "http://me:hunter2@127.0.0.1:port/x"])
-def test_a_url_that_is_none(day, url):
-    with pytest.raises(StepError, match=r"^http://127\.0\.0\.1:\w+/x is no address; check order_details_csv") as caught:
+def test_an_invalid_url(day, url):
+    with pytest.raises(
+        StepError, match=r"^http://127\.0\.0\.1:\w+/x is not an address; check order_details_csv"
+    ) as caught:
         extracted(url, day)
     assert type(caught.value) is StepError
 
@@ -143,7 +145,7 @@ def test_an_address_of_another_scheme(day):
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_file_of_which_nobody_tells_the_length_is_told_with_what_was_received(day, site):
+def test_a_file_of_unknown_length_gives_a_warning_with_the_received_bytes(day, site):
     warnings, url = [], f"http://{site}/order_details.csv"
     order_details.extract(f"{url}?sig=hunter2&unmeasured", day, warnings.append)
     size = f"{SAMPLE.stat().st_size:,}"

@@ -5,7 +5,7 @@ import logging
 from datetime import date
 
 import pytest
-from hostile import ENCODED, MARK, SECRET, told
+from hostile import ENCODED, MARK, SECRET, visible_text
 
 import order_details
 from credentials import login
@@ -37,7 +37,7 @@ def test_a_file(tmp_path, log, place, who, signature):
         order_details.extract(
             PLACES[place].format(LOGINS[who], signature), Day(tmp_path, date(2026, 11, 19)), warn=pytest.fail
         )
-    assert MARK not in told(caught.value) + log.text
+    assert MARK not in visible_text(caught.value) + log.text
     assert "\n" not in str(caught.value)
 
 
@@ -54,7 +54,7 @@ def test_a_file(tmp_path, log, place, who, signature):
 def test_an_address_with_a_password(log, address):
     with pytest.raises(StepError) as caught:
         Database(address, "loader", "pw")
-    assert MARK not in told(caught.value) + log.text
+    assert MARK not in visible_text(caught.value) + log.text
 
 
 @pytest.mark.parametrize("place", ["127.0.0.1:1", "no.such.host.invalid", "%2Fnowhere"])
@@ -62,7 +62,7 @@ def test_a_password(log, place):
     database = Database(f"postgresql://{place}/db", "loader", SECRET)
     with pytest.raises(StepError) as caught, database.transaction(read_only=True):
         pass
-    assert MARK not in told(caught.value) + log.text + f"{database!r} {database}"
+    assert MARK not in visible_text(caught.value) + log.text + f"{database!r} {database}"
 
 
 @pytest.mark.parametrize(
@@ -79,4 +79,4 @@ def test_a_secret_of_another_shape(monkeypatch, value):
     monkeypatch.setenv("SECRET_SOURCE_POSTGRES", value)
     with pytest.raises(StepError) as caught:
         login("source-postgres")
-    assert MARK not in told(caught.value)
+    assert MARK not in visible_text(caught.value)

@@ -1,4 +1,4 @@
-"""Tables of a PostgreSQL database to Parquet files, one file a table.
+"""Tables of a PostgreSQL database to Parquet files, one file per table.
 
 Alone, without a server: `python -m flow '{"tables": ["orders"], "db_host": "localhost", "folder": "/tmp/dump"}'`.
 """
@@ -8,9 +8,9 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from prefect import flow, get_run_logger, task, unmapped
+from prefect import flow, get_run_logger, unmapped
 from prefect.artifacts import create_table_artifact
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
@@ -24,7 +24,8 @@ NAME = "{{ cookiecutter.__flow }}"
 TableName = Annotated[str, Field(pattern=r"^\w+(\.\w+)?$")]
 
 
-@flow(name=NAME, task_runner=ThreadPoolTaskRunner(max_workers=2), validate_parameters=True)
+# Prefect's types reject its own task runners
+@flow(name=NAME, task_runner=ThreadPoolTaskRunner(max_workers=2), validate_parameters=True)  # type: ignore[arg-type]
 def dump(
     tables: Annotated[list[TableName], Field(min_length=1)],
     db_host: str = "source-postgres",
@@ -32,7 +33,7 @@ def dump(
     db_database: str = "shop",
     folder: str | None = None,
 ) -> None:
-    """Write each table to a file, two of them at a time; a table that fails leaves the others alone.
+    """Write each table to a file, two at a time; a table that fails does not stop the others.
 
     Args:
         tables: The tables, as table or schema.table.
@@ -48,18 +49,18 @@ def dump(
     create_table_artifact(key=NAME, table=dumped, description=f"Tables of {db_host}/{db_database} in {place}")
 
 
-@task(task_run_name="{table}", **retrying)
-def dump_table(table: str, source: dict, folder: Path) -> dict:
-    """One table to its file."""
-    file, began = folder / f"{table}.parquet", time.monotonic()
+@retrying("{table}")
+def dump_table(table: str, source: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Write a table to its file; returns a row for the artifact."""
+    file, started = folder / f"{table}.parquet", time.monotonic()
     with connect(source | secret("source-postgres", "user", "password")) as connection:
         rows = parquet.dump(connection, table, file)
-    get_run_logger().info("%s: %s rows in %.1f s", table, f"{rows:,}", time.monotonic() - began)
+    get_run_logger().info("%s: %s rows in %.1f s", table, f"{rows:,}", time.monotonic() - started)
     return {"table": table, "rows": rows, "bytes": file.stat().st_size, "file": file.name}
 
 
 def default_folder() -> str:
-    """The one place on a worker where a flow may write."""
+    """The only folder on a worker where a flow may write."""
     if state := os.environ.get("STATE_DIRECTORY"):
         return f"{state.partition(':')[0]}/{{ cookiecutter.project }}"
     raise ValueError("folder: no place for the files; give it as a parameter")

@@ -1,4 +1,4 @@
-"""A flow that needs nothing but Prefect: it counts the words of a text.
+"""A flow that needs only Prefect: it counts the words of a text.
 
 Alone, without a server: `python -m flow '{"text": "one two"}'`.
 """
@@ -15,10 +15,10 @@ NAME = "{{ cookiecutter.__flow }}"
 
 @flow(name=NAME, validate_parameters=True)
 def words(text: str = "to be or not to be") -> dict[str, int]:
-    """Count the words, and keep them as a table.
+    """Count the words, and show them as a table.
 
     Args:
-        text: The text, whose words are parted by blanks.
+        text: The text, with blanks between its words.
     """
     counts = count(text)
     get_run_logger().info("%s words, %s of them different", sum(counts.values()), len(counts))
@@ -28,12 +28,12 @@ def words(text: str = "to be or not to be") -> dict[str, int]:
 
 @task(retries=2, retry_delay_seconds=10)
 def count(text: str) -> dict[str, int]:
-    """How often each word is there, the most frequent first."""
+    """The number of each word, the most frequent word first."""
     return dict(Counter(text.split()).most_common())
 
 
 def report(counts: dict[str, int]) -> None:
-    """The words as a table, on the page of the run."""
+    """Show the words as a table on the page of the run."""
     lines = [f"| {word} | {number} |" for word, number in counts.items()]
     create_markdown_artifact("\n".join(["| word | times |", "|---|---:|", *lines]), key=NAME)
 

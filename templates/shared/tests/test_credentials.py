@@ -4,7 +4,7 @@ import credentials
 from credentials import secret
 
 
-def test_the_environment_goes_before_the_block(monkeypatch):
+def test_the_environment_takes_precedence_over_the_block(monkeypatch):
     monkeypatch.setenv("SECRET_SOURCE_POSTGRES", '{"user": "reader", "password": "pw", "sslmode": "require"}')
     assert secret("source-postgres", "user") == {"user": "reader", "password": "pw", "sslmode": "require"}
 

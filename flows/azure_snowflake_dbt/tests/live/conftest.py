@@ -78,12 +78,12 @@ def undisturbed(warehouse, lab):
 
 @pytest.fixture
 def runs(prefect, lab, proxy, target, monkeypatch, caplog):
-    """Runs of the flow, which show no secret wherever they are seen: that is looked at after every test."""
+    """Runs of the flow. After every test, no trace of them may contain a secret."""
     url, key, account = lab
     account = account | {"host": "127.0.0.1", "port": proxy.port}
     environment = dict(zip(VARIABLES, (url, key, json.dumps(account)), strict=True))
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    yield (given := Runs(prefect, target, environment))
-    traces = given.traces() | {"log": caplog.text.encode()}
+    yield (all_runs := Runs(prefect, target, environment))
+    traces = all_runs.traces() | {"log": caplog.text.encode()}
     assert not [(name, place) for name, value in SECRETS.items() for place, text in traces.items() if value in text]

@@ -155,19 +155,21 @@ class Runs:
     def artifacts(self, flow_run: UUID):
         """Its artifacts by key, without what comes before in every key."""
         with get_client(sync_client=True) as client:
-            found = client.read_artifacts(
+            artifacts = client.read_artifacts(
                 artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run]))
             )
-        return {artifact.key.removeprefix("azure-snowflake-dbt-"): artifact.data for artifact in found if artifact.key}
+        return {
+            artifact.key.removeprefix("azure-snowflake-dbt-"): artifact.data for artifact in artifacts if artifact.key
+        }
 
     def task_runs(self, flow_run: UUID, *, at_least: int):
         """The names of its task runs, once so many are there: they come as events."""
         deadline = time.monotonic() + PATIENCE
         chosen = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run]))
         with get_client(sync_client=True) as client:
-            while len(found := client.read_task_runs(flow_run_filter=chosen)) < at_least:
-                assert time.monotonic() < deadline, f"{len(found)} of {at_least} task runs"
-        return {task_run.name for task_run in found}
+            while len(task_runs := client.read_task_runs(flow_run_filter=chosen)) < at_least:
+                assert time.monotonic() < deadline, f"{len(task_runs)} of {at_least} task runs"
+        return {task_run.name for task_run in task_runs}
 
     def dbt_folder(self, flow_run: UUID) -> Path:
         return self.home / "dbt" / str(flow_run)

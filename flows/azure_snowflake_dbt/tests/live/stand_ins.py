@@ -43,8 +43,8 @@ class WarehouseProxy:
             def answer(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
-                told = proxy.told(urlsplit(self.path).path, proxy.content(body, headers))
-                status, content, kind = told or proxy.forward(self.command, self.path, body, headers)
+                answer = proxy.scripted_answer(urlsplit(self.path).path, proxy.content(body, headers))
+                status, content, kind = answer or proxy.forward(self.command, self.path, body, headers)
                 try:
                     self.send_response(status)
                     self.send_header("Content-Type", kind)
@@ -87,8 +87,8 @@ class WarehouseProxy:
         compressed = {name.lower(): value for name, value in headers.items()}.get("content-encoding") == "gzip"
         return json.loads((gzip.decompress(body) if compressed else body) or "null")
 
-    def told(self, path, content):
-        """The answer that a test wants instead of the warehouse's own."""
+    def scripted_answer(self, path, content):
+        """The answer of the test in place of the warehouse's, if there is one."""
         if self.out_of_order:
             return 503, b"", "text/plain"
         if path == "/session/v1/login-request" and self.logins_refused:

@@ -61,7 +61,7 @@ def test_a_durable_export_that_fails(fails, function, monkeypatch):
     assert fails().endswith("the function's export is Failed: no table orders")
 
 
-def test_a_file_that_is_not_there(fails, manifest):
+def test_a_missing_file(fails, manifest):
     message = fails(manifest(files=lambda files: [*files, {"name": "missing.csv", "rows": 1, "bytes": 1}]))
     assert re.search(
         r"is unchanged: Snowflake refused `copy into …`.*Remote file '.*/missing\.csv' was not found", message
@@ -81,12 +81,12 @@ def test_rows_of_another_width(fails, manifest, columns):
     assert re.search(r"is unchanged: .*File '.*/orders-\d+\.csv', line 1", message)
 
 
-def test_a_row_less_than_promised(fails, manifest):
+def test_a_row_less_than_in_the_manifest(fails, manifest):
     message = fails(manifest(files=lambda files: [files[0] | {"rows": files[0]["rows"] + 1}, *files[1:]]))
     assert re.search(r"orders-0001\.csv is LOADED with 1000 of 1001 rows", message)
 
 
-def test_a_table_that_is_not_there(fails):
+def test_a_missing_target_table(fails):
     assert "RAW_TEST.NOWHERE is unchanged: Snowflake refused `describe table …`" in fails(
         target_table="RAW_TEST.NOWHERE"
     )
@@ -99,14 +99,14 @@ def test_a_refused_sign_in(fails, proxy):
     assert "JWT token is invalid" in message
 
 
-def test_a_warehouse_out_of_reach(fails, lab, monkeypatch, function):
+def test_an_unreachable_warehouse(fails, lab, monkeypatch, function):
     function.server.server_close()  # nobody listens here any more
     account = lab[2] | {"host": "127.0.0.1", "port": function.server.server_port, "login_timeout": 5}
     monkeypatch.setenv("SECRET_SNOWFLAKE", json.dumps(account))
     assert "no session with the Snowflake account lab as SHOP_ETL: " in fails()
 
 
-def test_a_warehouse_that_breaks_down(fails, proxy):
+def test_a_warehouse_that_fails(fails, proxy):
     proxy.last_statement = r"^create temporary table \S+_header "
     message = fails(time_limit=5)
     assert re.search(r"is unchanged: Snowflake refused `copy into …`.* 503", message)

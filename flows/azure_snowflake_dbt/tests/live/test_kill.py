@@ -14,7 +14,7 @@ from lab import DAY, load_undisturbed
     ],
     ids=["copying", "replacing", "committing", "building"],
 )
-def test_running_again_mends_a_killed_run(warehouse, lab, runs, proxy, loaded, undisturbed, statement, lost, again):
+def test_another_run_completes_a_killed_run(warehouse, lab, runs, proxy, loaded, undisturbed, statement, lost, again):
     load_undisturbed(warehouse, lab, loaded.table, DAY)  # by an earlier run, whose rows are replaced
     flow_run = runs.new()
     runs.kill_at(flow_run, proxy.hold(statement, lost=lost))

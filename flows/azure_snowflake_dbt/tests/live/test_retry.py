@@ -7,7 +7,7 @@ STAGING_TEST = "where customer_id is null"
 DAILY_SALES = "create or replace .*table .*daily_sales"
 
 
-def test_a_whole_run_tells_what_it_did(runs, loaded, undisturbed):
+def test_a_complete_run_reports_its_steps(runs, loaded, undisturbed):
     flow_run = runs.new()
     state = runs.run(flow_run)
     assert state.is_completed(), state.message
@@ -42,7 +42,7 @@ def test_a_whole_run_tells_what_it_did(runs, loaded, undisturbed):
     assert documented == described
 
 
-def test_a_retry_runs_what_failed_and_what_was_skipped_for_it(runs, proxy, loaded, undisturbed):
+def test_a_retry_runs_failed_and_skipped_nodes(runs, proxy, loaded, undisturbed):
     def built():
         """How many models were built, or tried to be, since the last look."""
         count = sum("create or replace" in statement for statement in proxy.statements)
@@ -65,8 +65,8 @@ def test_a_retry_runs_what_failed_and_what_was_skipped_for_it(runs, proxy, loade
 
     assert runs.run(flow_run).is_completed()
     assert built() == (1, False)
-    assert "load done before" in runs.logs(flow_run)
-    assert "loaded by an earlier try" in runs.artifacts(flow_run)["summary"]
+    assert "already loaded" in runs.logs(flow_run)
+    assert "loaded by an earlier attempt" in runs.artifacts(flow_run)["summary"]
     assert loaded.rows() == undisturbed
     assert sum(orders for _, orders, _ in loaded.sales()) == undisturbed[1][1]
     assert not runs.dbt_folder(flow_run).exists()

@@ -8,7 +8,7 @@ NAMES = "function key", "status code", "signature", "password"
 KEY, CODE, SIGNATURE, PASSWORD = (SECRETS[name].decode() for name in NAMES)
 
 
-def test_a_function_that_tells_all_it_was_told(runs, function, monkeypatch):
+def test_a_function_that_repeats_its_request(runs, function, monkeypatch):
     monkeypatch.setenv("SECRET_AZURE_FUNCTION_URL", f"{function.origin}/api/export?code={CODE}")
     status = f"{function.origin}/status?code={CODE}&sig={SIGNATURE}"
     function.will_answer(500, f"not with {KEY} at {status}", Retry_After="1")
@@ -18,7 +18,7 @@ def test_a_function_that_tells_all_it_was_told(runs, function, monkeypatch):
     assert runs.run(runs.new()).is_failed()
 
 
-def test_a_password_that_is_refused(runs, proxy, lab, monkeypatch):
+def test_a_refused_password(runs, proxy, lab, monkeypatch):
     account = {name: value for name, value in lab[2].items() if name != "private_key"}
     account |= {"host": "127.0.0.1", "port": proxy.port, "password": PASSWORD}
     monkeypatch.setenv("SECRET_SNOWFLAKE", json.dumps(account))
@@ -26,7 +26,7 @@ def test_a_password_that_is_refused(runs, proxy, lab, monkeypatch):
     assert runs.run(runs.new()).is_failed()
 
 
-def test_a_dbt_that_cannot_sign_in(runs, proxy, loaded):
+def test_dbt_cannot_sign_in(runs, proxy, loaded):
     proxy.logins_refused, proxy.logins_allowed = "JWT token is invalid.", 1
     state = runs.run(runs.new())
     assert state.is_failed()

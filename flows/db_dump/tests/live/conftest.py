@@ -27,7 +27,8 @@ def login(variable: str) -> Login:
     if variable not in os.environ:
         pytest.fail(f"{variable} is not set; give the address of the database: scheme://user:password@host:port/shop")
     dsn = urlsplit(os.environ[variable])
-    return Login(dsn.hostname, dsn.path.strip("/"), unquote(dsn.username), unquote(dsn.password), dsn.port)
+    user, password = unquote(dsn.username or ""), unquote(dsn.password or "")
+    return Login(dsn.hostname or "", dsn.path.strip("/"), user, password, dsn.port)
 
 
 @pytest.fixture(scope="session")

@@ -40,10 +40,10 @@ def running(parameters, environment=None, **options):
 
 
 def until(condition, seconds=60):
-    """Wait for the condition; what it gives."""
+    """Wait for the condition; returns its result."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):
-        assert time.monotonic() < deadline, "it did not come to that"
+        assert time.monotonic() < deadline, "the condition did not become true"
         time.sleep(0.02)
     return result
 
@@ -87,8 +87,8 @@ def unreferenced(folder):
     """The files in a table's folder that belong neither to the published version nor to the one before."""
     manifest = json.loads((folder / "manifest.json").read_text())
     version = f"versions/{manifest['version']}"
-    wanted = {"manifest.json", ".lock"}
-    wanted |= {file["path"] for chunk in manifest["chunks"] for file in chunk["files"]}
-    wanted |= {f"{version}/chunks/{chunk['id']}.json" for chunk in manifest["chunks"]}
-    there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    return {path for path in there - wanted if not path.startswith(f"versions/{manifest['previous']}/")}
+    referenced = {"manifest.json", ".lock"}
+    referenced |= {file["path"] for chunk in manifest["chunks"] for file in chunk["files"]}
+    referenced |= {f"{version}/chunks/{chunk['id']}.json" for chunk in manifest["chunks"]}
+    existing = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    return {path for path in existing - referenced if not path.startswith(f"versions/{manifest['previous']}/")}

@@ -31,7 +31,7 @@ def root():
     blobs.rm(container, recursive=True)
 
 
-def test_killed_and_taken_up_again(run, root, shop, warehouse, monkeypatch):
+def test_a_killed_run_is_resumed(run, root, shop, warehouse, monkeypatch):
     run |= {"staging_root": root, "max_concurrency": 2}
     table, blobs = Table(root, "db_dump_test", "orders"), fsspec.filesystem("az", use_listings_cache=False)
     folder = f"{root.removeprefix('az://')}/db_dump_test/orders"
@@ -52,7 +52,7 @@ def test_killed_and_taken_up_again(run, root, shop, warehouse, monkeypatch):
     rows = published(table)
     assert (rows.num_rows, sum(rows["id"].to_pylist())) == expected
     assert warehouse.execute("SELECT count(*), sum(id) FROM db_dump_test.orders").fetchone() == expected
-    there = {path.removeprefix(f"{folder}/") for path in blobs.find(folder)}
+    existing = {path.removeprefix(f"{folder}/") for path in blobs.find(folder)}
     files = {file.path for chunk in manifest.chunks for file in chunk.files}
     records = {f"versions/{manifest.version}/chunks/{chunk.id}.json" for chunk in manifest.chunks}
-    assert there == files | records | {"manifest.json"}
+    assert existing == files | records | {"manifest.json"}

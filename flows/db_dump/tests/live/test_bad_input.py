@@ -27,12 +27,12 @@ def before(run, tmp_path, warehouse):
         rows = "SELECT count(*), sum(id), max(loaded_at) FROM db_dump_test.orders, db_dump_test._db_dump_chunks"
         return published, files, set(warehouse.execute(tables)), warehouse.execute(rows).fetchall()
 
-    there = state()
+    expected = state()
     yield
-    now = state()
-    assert (now[0], now[2:]) == (there[0], there[2:])
+    after = state()
+    assert (after[0], after[2:]) == (expected[0], expected[2:])
     # pieces that are whole stay for the next run; what was there before stays in any case
-    assert there[1].items() <= now[1].items()
+    assert expected[1].items() <= after[1].items()
     assert not list(folder.rglob("*.part"))
 
 
@@ -47,7 +47,7 @@ def failure(parameters):
 
 @pytest.mark.usefixtures("before")
 class TestNothingIsChanged:
-    def test_a_table_that_is_missing(self, run):
+    def test_a_missing_table(self, run):
         assert "nowhere" in failure(run | {"execute_query": "SELECT * FROM nowhere"})
 
     @pytest.mark.parametrize("secret", ["SECRET_SOURCE_POSTGRES", "SECRET_TARGET"])
@@ -57,22 +57,22 @@ class TestNothingIsChanged:
         message = failure(run)
         assert "password authentication failed" in message
 
-    def test_the_source_breaks_off_in_the_middle(self, run):
+    def test_the_source_disconnects_in_the_middle(self, run):
         cut = "SELECT *, CASE WHEN id = 4943 THEN pg_terminate_backend(pg_backend_pid()) END AS cut FROM orders"
         assert "1 of 18 pieces failed, the others are kept for the next run; 2025-11-01_2025-12-01: " in failure(
             run | {"execute_query": cut}
         )
 
-    def test_a_target_that_cannot_be_reached(self, run, monkeypatch, target_login):
+    def test_an_unreachable_target(self, run, monkeypatch, target_login):
         monkeypatch.setenv("SECRET_TARGET", json.dumps(target_login | {"port": 1}))
         assert "Connection refused" in failure(run)
 
-    def test_a_target_that_cannot_take_the_columns(self, run):
+    def test_columns_that_do_not_fit_the_target(self, run):
         query = "SELECT id, id::text AS total, ordered_at, status, customer_id, note FROM orders"
         message = failure(run | {"execute_query": query})
         assert "column total was decimal128(12, 2) and is string now" in message
 
-    def test_a_disk_that_is_full(self, run):
+    def test_a_full_disk(self, run):
         def small_files():
             resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
@@ -86,7 +86,7 @@ class TestNothingIsChanged:
         assert "db_dump_test/orders: no room for the files (File too large); make room, and run again" in causes.pop()
 
 
-def test_a_target_that_breaks_off_is_loaded_again(run, tmp_path, warehouse):
+def test_a_load_is_retried_after_the_target_disconnects(run, tmp_path, warehouse):
     """The load waits for the ledger, with all rows in its transaction; there it loses its connection."""
     db_dump(**run | HALF_OF_2025)
     run |= HALF_OF_2025 | {"break_query_end": "2025-07-31", "dump_mode": "append", "retry_dump_upload_attempts": 1}

@@ -46,7 +46,7 @@ def test_monthly_pieces_concurrently_then_appended(dump):
     assert rows.num_rows == 5000
 
 
-def test_a_run_that_broke_off_is_taken_up_where_it_stopped(dump, monkeypatch):
+def test_an_interrupted_run_resumes_where_it_stopped(dump, monkeypatch):
     extract, extracted = Table.extract, []
 
     def broken(self, version, chunk, *args):
@@ -80,8 +80,8 @@ def test_staged_only_leaves_the_published_table(dump):
     assert after == before
 
 
-def test_a_source_that_breaks_off_is_tried_again(dump, monkeypatch):
-    monkeypatch.setattr("flow.exponential_backoff", lambda factor: 0)
+def test_reading_is_retried_after_the_source_disconnects(dump, monkeypatch):
+    monkeypatch.setattr("tasks.exponential_backoff", lambda factor: 0)
     extract, tries = Table.extract, []
 
     def flaky(self, *args):

@@ -34,7 +34,7 @@ def read(source):
     assert sum(batch.num_rows for batch in source.batches(QUERY, 1000)) == 5000
 
 
-def test_a_session_of_postgres_is_as_before(postgres, kept):
+def test_a_postgres_session_keeps_its_settings(postgres, kept):
     read(postgres)
     assert len(kept) == 2
     for session in kept:
@@ -42,7 +42,7 @@ def test_a_session_of_postgres_is_as_before(postgres, kept):
         assert session.execute("SELECT name FROM pg_settings WHERE source = 'session'").fetchall() == []
 
 
-def test_a_session_of_mariadb_is_as_before(mariadb, mariadb_login, kept):
+def test_a_mariadb_session_keeps_its_settings(mariadb, mariadb_login, kept):
     read(mariadb)
     login = mariadb_login
     arguments = {"host": login.host, "port": login.port, "user": login.user, "password": login.password}

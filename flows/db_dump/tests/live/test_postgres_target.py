@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from publishing import FEB, JAN, MAR, SCHEMA, Published, rows
 
-from query import ParameterError
+from errors import ParameterError
 from storage import StorageError
 from targets import TargetError, TargetUnavailable, open_target
 
@@ -70,14 +70,16 @@ def types(query):
     ],
     ids=lambda value: str(value) if isinstance(value, pa.DataType) else "",
 )
-def test_values_arrive_as_they_left(dump, query, types, type_, sql, values):
+def test_values_keep_type_and_content(dump, query, types, type_, sql, values):
     dump.load_values(pa.schema([("value", type_)]), *[{"value": value} for value in values])
     assert types() == {"value": sql}
     arrived = [value for (value,) in query(f"SELECT value FROM {TABLE}")]
     assert arrived == values
-    # equal, and with as many digits behind the point
-    digits = [(str(there), str(here)) for there, here in zip(arrived, values, strict=True) if isinstance(here, Decimal)]
-    assert all(there == here for there, here in digits)
+    # equal numbers also have the same number of decimal places
+    digits = [
+        (str(loaded), str(sent)) for loaded, sent in zip(arrived, values, strict=True) if isinstance(sent, Decimal)
+    ]
+    assert all(loaded == sent for loaded, sent in digits)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def test_values_arrive_as_they_left(dump, query, types, type_, sql, values):
         ("character(5)", "123  "),
     ],
 )
-def test_text_goes_into_the_types_a_table_has(dump, warehouse, query, types, sql, text):
+def test_text_is_cast_to_the_types_of_the_table(dump, warehouse, query, types, sql, text):
     warehouse.execute("CREATE SCHEMA db_dump_test")
     warehouse.execute(f"CREATE TABLE {TABLE} (value {sql}, loaded_at date DEFAULT now())")
     dump.load_values(pa.schema([("value", pa.string())]), {"value": text}, {"value": None})
@@ -102,7 +104,7 @@ def test_text_goes_into_the_types_a_table_has(dump, warehouse, query, types, sql
     assert query(f"SELECT value::text FROM {TABLE} WHERE loaded_at IS NOT NULL") == [(text.strip(),), (None,)]
 
 
-def test_overwrite_swaps_a_table_and_keeps_what_belongs_to_it(dump, warehouse, query, ids):
+def test_overwrite_swaps_a_table_and_keeps_its_indexes_rights_and_constraints(dump, warehouse, query, ids):
     dump.load("overwrite", (None, rows(1, 2)))
     warehouse.execute(f"ALTER TABLE {TABLE} ADD CONSTRAINT orders_key PRIMARY KEY (id), ADD CHECK (id > 0)")
     warehouse.execute(
@@ -148,7 +150,7 @@ def test_overwrite_replaces_the_rows_where_a_swap_would_lose_something(dump, war
     assert ids() == [2, 3]
 
 
-def test_readers_see_the_old_rows_until_the_new_are_whole(dump, monkeypatch, ids, query):
+def test_readers_see_the_old_rows_until_the_new_ones_are_complete(dump, monkeypatch, ids, query):
     dump.load("overwrite", (None, rows(1)))
     manifest, read, seen = dump.publish("overwrite", (None, rows(2))), dump.table.read, []
 
@@ -195,7 +197,7 @@ def test_columns_are_added_and_widened(dump, query, types, mode):
     assert query(f"SELECT id, note FROM {TABLE} ORDER BY id")[-1] == (2**40, "new")
 
 
-def test_what_the_table_cannot_take_is_refused_before_anything_is_read(dump):
+def test_columns_that_do_not_fit_the_table_are_refused_before_reading(dump):
     dump.load("overwrite", (None, rows(1)))
     with pytest.raises(
         ParameterError, match=r'the table "db_dump_test"."orders": column amount was decimal.* is string now'
@@ -221,7 +223,7 @@ def test_a_trigger_that_drops_rows_is_noticed(dump, warehouse, ids):
     ("value", "message"),
     [("123456", "value too long for type character varying"), ("a\0b", "invalid byte sequence for encoding")],
 )
-def test_a_value_the_table_cannot_take(dump, warehouse, query, value, message):
+def test_a_value_that_does_not_fit_the_table(dump, warehouse, query, value, message):
     warehouse.execute("CREATE SCHEMA db_dump_test")
     warehouse.execute(f"CREATE TABLE {TABLE} (value varchar(5))")
     schema = pa.schema([("value", pa.string())])
@@ -232,7 +234,7 @@ def test_a_value_the_table_cannot_take(dump, warehouse, query, value, message):
     assert query(f"SELECT value FROM {TABLE}") == [("old",)]
 
 
-def test_files_that_cannot_be_read(dump, tmp_path, ids):
+def test_unreadable_files(dump, tmp_path, ids):
     dump.load("overwrite", (None, rows(1)))
     manifest = dump.publish("overwrite", (None, rows(2)))
     [file] = manifest.chunks[0].files
@@ -243,7 +245,7 @@ def test_files_that_cannot_be_read(dump, tmp_path, ids):
 
 
 @pytest.mark.parametrize("wrong", [{"password": "wrong"}, {"port": 1}, {"dbname": "nowhere"}])
-def test_a_target_that_cannot_be_reached(dump, target_login, wrong):
+def test_an_unreachable_target(dump, target_login, wrong):
     dump.target = open_target("postgres", target_login | wrong)
     with pytest.raises(TargetUnavailable) as error:
         dump.check(SCHEMA)
@@ -251,12 +253,12 @@ def test_a_target_that_cannot_be_reached(dump, target_login, wrong):
     assert target_login["password"] not in str(error.value)
 
 
-def test_arguments_that_are_none(target_login):
+def test_unknown_arguments_are_refused(target_login):
     with pytest.raises(TargetError, match=r"target_secret_path: .*bogus"):
         open_target("postgres", target_login | {"bogus": "1"})
 
 
-def test_no_row_at_all_replaces_rows_only_where_that_is_allowed(dump, types, ids):
+def test_no_rows_replace_rows_only_with_allow_empty(dump, types, ids):
     dump.load("overwrite", (None, rows(1)))
     empty = dump.publish_values(SCHEMA, allow_empty=True)
     with pytest.raises(TargetError, match=r'^allow_empty: .* would replace those of the table "db_dump_test"."orders"'):
@@ -282,7 +284,7 @@ def columns(*names):
     ],
     ids=["xmin", "1601", "64", "empty"],
 )
-def test_columns_that_cannot_be_are_refused_before_anything_is_read(dump, query, schema, message):
+def test_impossible_columns_are_refused_before_reading(dump, query, schema, message):
     with pytest.raises((TargetError, ParameterError), match=message) as error:
         dump.check(schema)
     assert "\n" not in str(error.value)
@@ -290,13 +292,13 @@ def test_columns_that_cannot_be_are_refused_before_anything_is_read(dump, query,
 
 
 @pytest.mark.parametrize("mode", ["overwrite", "append"])
-def test_a_view_of_that_name_is_refused_before_anything_is_read(dump, warehouse, mode):
+def test_a_view_of_that_name_is_refused_before_reading(dump, warehouse, mode):
     warehouse.execute(f"CREATE SCHEMA db_dump_test; CREATE VIEW {TABLE} AS SELECT 1::int2 AS id")
     with pytest.raises(TargetError, match=r'"orders"'):
         dump.check(columns("id"), mode)
 
 
-def test_what_keeps_rows_from_being_replaced_is_told_before_anything_is_read(dump, warehouse):
+def test_a_foreign_key_that_prevents_replacing_is_reported_before_reading(dump, warehouse):
     dump.load_values(columns("id"), {"id": 1})
     warehouse.execute(f"ALTER TABLE {TABLE} ADD PRIMARY KEY (id)")
     warehouse.execute(f"CREATE TABLE db_dump_test.lines (id int2 REFERENCES {TABLE})")
@@ -316,7 +318,7 @@ def test_a_check_changes_nothing_and_waits_for_nobody(dump, warehouse, query, ty
 
 
 @pytest.mark.parametrize("sql", ["numeric(5,-2)", "numeric(2,5)"])
-def test_a_number_of_an_odd_scale_is_widened_and_not_rounded(dump, warehouse, query, sql):
+def test_a_number_of_an_unusual_scale_is_widened_and_not_rounded(dump, warehouse, query, sql):
     warehouse.execute(f"CREATE SCHEMA db_dump_test; CREATE TABLE {TABLE} (value {sql})")
     value = Decimal("12345") if "-" in sql else Decimal("0.12345")
     type_ = pa.decimal128(7, 0) if "-" in sql else pa.decimal128(5, 5)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from publishing import FEB, JAN, MAR, SCHEMA, Published, rows
 
-from query import ParameterError
+from errors import ParameterError
 from targets import TargetError, TargetUnavailable, open_target
 
 
@@ -29,7 +29,7 @@ def ids(query):
 
 
 @pytest.mark.parametrize("data_type", ["csv", "parquet"])
-def test_values_arrive_as_they_left(dump, query, data_type):
+def test_values_keep_type_and_content(dump, query, data_type):
     schema = pa.schema(
         [
             ("id", pa.int64()),
@@ -101,7 +101,7 @@ def test_columns_are_added_and_numbers_grow(dump, query):
     ]
 
 
-def test_what_the_table_cannot_take_is_refused_before_anything_is_read(dump):
+def test_columns_that_do_not_fit_the_table_are_refused_before_reading(dump):
     dump.load("overwrite", (None, rows(1)))
     for type_, error, message in [
         (pa.string(), ParameterError, r"column AMOUNT was decimal128\(12, 2\) and is string now"),
@@ -138,7 +138,7 @@ def test_nothing_stays_on_the_stage(dump, query, monkeypatch):
     assert query(f"LIST @DB_DUMP_TEST._DB_DUMP_STAGE_{tokens.pop()}") == []
 
 
-def test_a_warehouse_that_cannot_be_reached(dump, snowflake_login):
+def test_an_unreachable_warehouse(dump, snowflake_login):
     dump.target = open_target("snowflake", snowflake_login | {"port": 1, "login_timeout": 1})
     with pytest.raises(TargetUnavailable) as error:
         dump.check(SCHEMA)
@@ -148,11 +148,11 @@ def test_a_warehouse_that_cannot_be_reached(dump, snowflake_login):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"private_key": "-----BEGIN NONSENSE"}, "target_secret_path: the private_key of the secret is no PEM key"),
+        ({"private_key": "-----BEGIN NONSENSE"}, "target_secret_path: the private_key of the secret is not a PEM key"),
         ({"warehouse": None}, None),
     ],
 )
-def test_a_secret_that_cannot_be_used(snowflake_login, change, message):
+def test_an_unusable_secret(snowflake_login, change, message):
     wrong = {name: value for name, value in (snowflake_login | change).items() if value is not None}
     with pytest.raises(TargetError, match=message or "target_secret_path: the secret lacks warehouse") as error:
         open_target("snowflake", wrong)
@@ -169,12 +169,12 @@ def test_columns_of_any_name(dump, query):
     assert [row[0] for row in query("DESCRIBE TABLE DB_DUMP_TEST.orders")] == [name.upper() for name in names]
 
 
-def test_columns_that_differ_in_capitals_are_refused_before_anything_is_read(dump):
+def test_columns_that_differ_only_in_case_are_refused_before_reading(dump):
     with pytest.raises(ParameterError, match=r"^execute_query: id, ID are one name there"):
         dump.check(pa.schema([("id", pa.int64()), ("ID", pa.int64())]))
 
 
-def test_rows_are_replaced_by_none_only_where_that_is_allowed(dump, ids):
+def test_no_rows_replace_rows_only_with_allow_empty(dump, ids):
     dump.load_values(SCHEMA, *rows(1))
     empty = dump.publish_values(SCHEMA, allow_empty=True)
     with pytest.raises(TargetError, match=r"^allow_empty: .* would replace those of"):

@@ -22,7 +22,7 @@ def read(source, query, batch_size=50_000):
     return pa.Table.from_batches(source.batches(query, batch_size), source.columns(query))
 
 
-def one(source, expression):
+def read_value(source, expression):
     table = read(source, f"SELECT {expression} AS value")
     return table.schema.field("value").type, table["value"].to_pylist()
 
@@ -60,7 +60,7 @@ def one(source, expression):
     ],
 )
 def test_postgres_types(postgres, expression, type_, value):
-    assert one(postgres, expression) == (type_, [value])
+    assert read_value(postgres, expression) == (type_, [value])
 
 
 @pytest.mark.parametrize(
@@ -87,19 +87,19 @@ def test_postgres_types(postgres, expression, type_, value):
     ],
 )
 def test_mariadb_types(mariadb, expression, type_, value):
-    assert one(mariadb, expression) == (type_, [value])
+    assert read_value(mariadb, expression) == (type_, [value])
 
 
 TEXTS = ["None", "", "NULL", "NaN", "\\N", "\\.", " ", '"', "a,b", "it''s", "two\nlines", "\r\n", "😀 é"]
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_text_arrives_as_it_left(postgres, text):
+def test_text_keeps_its_value(postgres, text):
     query = f"SELECT '{text}' AS value UNION ALL SELECT NULL"
     assert read(postgres, query)["value"].to_pylist() == [text.replace("''", "'"), None]
 
 
-def test_text_arrives_as_it_left_mariadb(mariadb):
+def test_text_keeps_its_value_mariadb(mariadb):
     texts = [*TEXTS, "\0", "x" * 250, "x" * 251, "é" * 40_000, "x" * 70_000, None]
     rows = [f"CONVERT(x'{text.encode().hex()}' USING utf8mb4)" for text in texts[:-1]]
     query = "".join(f"SELECT {row} AS value UNION ALL " for row in rows) + "SELECT NULL"
@@ -137,10 +137,10 @@ def test_a_row_may_be_larger_than_a_packet(mariadb, size):
 
 def test_both_databases_give_the_same_sample_data(postgres, mariadb):
     for table, order in {"customers": "id", "orders": "id", "order_items": "order_id"}.items():
-        one, other = read(postgres, f"SELECT * FROM {table}"), read(mariadb, f"SELECT * FROM {table}")
-        keys = [(order, "ascending"), (one.column_names[1], "ascending")]
-        assert one.sort_by(keys).equals(other.sort_by(keys)), table
-        assert one.num_rows == {"customers": 500, "orders": 5000, "order_items": 12000}[table]
+        from_postgres, from_mariadb = read(postgres, f"SELECT * FROM {table}"), read(mariadb, f"SELECT * FROM {table}")
+        keys = [(order, "ascending"), (from_postgres.column_names[1], "ascending")]
+        assert from_postgres.sort_by(keys).equals(from_mariadb.sort_by(keys)), table
+        assert from_postgres.num_rows == {"customers": 500, "orders": 5000, "order_items": 12000}[table]
 
 
 def test_sums_agree_with_sql(postgres, postgres_login):
@@ -173,7 +173,7 @@ def test_pieces_together_give_each_row_once(source, frequency):
     assert len(ids) == 5000 or frequency == "day"
 
 
-def test_the_last_day_is_there_to_its_last_microsecond(source):
+def test_the_last_day_is_included_to_its_last_microsecond(source):
     [piece] = split(date(2026, 6, 30), date(2026, 7, 1), "day")
     query = chunk_query("SELECT id, ordered_at FROM orders", ["ordered_at"], piece, None, source)
     assert 12 in read(source, query)["id"].to_pylist()
@@ -193,7 +193,7 @@ def test_a_range_uses_the_index(postgres, postgres_login):
     assert "orders_ordered_at" in plan
 
 
-def test_no_batch_is_larger_than_asked(source):
+def test_no_batch_exceeds_the_batch_size(source):
     sizes = [batch.num_rows for batch in source.batches("SELECT * FROM orders", 1700)]
     assert sizes == [1700, 1700, 1600]
 
@@ -246,33 +246,33 @@ def test_nothing_can_be_written(source, query):
         ("SELECT * FROM nowhere", "nowhere"),
     ],
 )
-def test_what_the_query_does_wrong_is_said_in_one_line(source, query, message):
+def test_query_errors_are_one_line(source, query, message):
     with pytest.raises(SourceError, match=message) as caught:
         source.columns(query)
     assert "\n" not in str(caught.value)
     assert not isinstance(caught.value, SourceUnavailable)
 
 
-def test_a_value_that_has_no_place_says_what_to_do(postgres):
+def test_an_unsupported_value_gives_advice(postgres):
     with pytest.raises(SourceError, match=r"infinity.*columns: 0 value.*cast that column to text in execute_query"):
-        one(postgres, "timestamp 'infinity'")
+        read_value(postgres, "timestamp 'infinity'")
 
 
 @pytest.mark.parametrize("value", ["0000-00-00", "2024-00-10", "2024-10-00"])
-def test_a_date_that_is_none_says_what_to_do(mariadb, value):
+def test_an_invalid_date_gives_advice(mariadb, value):
     with pytest.raises(SourceError, match=rf"column value: {value} is no date.*CAST\(value AS char\)"):
-        one(mariadb, f"CAST('{value}' AS datetime)")
-    assert one(mariadb, f"CAST(CAST('{value}' AS date) AS char)") == (pa.string(), [value])
+        read_value(mariadb, f"CAST('{value}' AS datetime)")
+    assert read_value(mariadb, f"CAST(CAST('{value}' AS date) AS char)") == (pa.string(), [value])
 
 
-def test_an_error_among_the_rows_is_not_the_end(mariadb):
+def test_an_error_among_the_rows_is_not_taken_for_the_end(mariadb):
     query = "SELECT IF(seq < 5000, 1, (SELECT seq FROM seq_1_to_2)) AS a FROM seq_1_to_6000"
     with pytest.raises(SourceError, match="more than 1 row") as caught:
         list(mariadb.batches(query, 1000))
     assert not isinstance(caught.value, SourceUnavailable)
 
 
-def test_a_connection_that_breaks_off_can_be_tried_again(mariadb, mariadb_login):
+def test_a_lost_connection_can_be_retried(mariadb, mariadb_login):
     batches = mariadb.batches("SELECT /* breaks off */ one.seq FROM seq_1_to_10000 AS one, seq_1_to_10000", 1000)
     next(batches)
     with closing(
@@ -292,7 +292,7 @@ def test_a_connection_that_breaks_off_can_be_tried_again(mariadb, mariadb_login)
 
 
 @pytest.mark.parametrize("db_type", ["postgres", "mysql"])
-def test_a_server_that_is_not_there_can_be_tried_again(db_type, postgres_login):
+def test_an_unreachable_server_can_be_retried(db_type, postgres_login):
     nowhere = open_source(db_type, replace(postgres_login, host="127.0.0.1", port=1))
     with pytest.raises(SourceUnavailable, match=r"127\.0\.0\.1/shop: ") as caught:
         nowhere.columns("SELECT 1")

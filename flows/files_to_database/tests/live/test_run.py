@@ -83,11 +83,11 @@ def wait_for(condition, process, limit=120):
         time.sleep(0.05)
 
 
-def test_a_run_that_is_killed_while_it_loads_leaves_the_old_rows_and_the_next_one_mends_it(start, web, table, sql):
+def test_a_run_killed_while_it_loads_leaves_the_old_rows_and_the_next_run_loads_the_new(start, web, table, sql):
     web.files["/yellow_2024-01.parquet"] = parquet_bytes(1000)
     first = start()
-    said, _ = first.communicate(timeout=180)
-    assert first.returncode == 0, said
+    output, _ = first.communicate(timeout=180)
+    assert first.returncode == 0, output
     assert sql(f"SELECT count(*) FROM {table}") == [(1000,)]
 
     # the city publishes the month again, under another name
@@ -100,20 +100,20 @@ def test_a_run_that_is_killed_while_it_loads_leaves_the_old_rows_and_the_next_on
     assert sql(f"SELECT count(*) FROM {table}") == [(1000,)]
 
     again = start(**renewed)
-    said, _ = again.communicate(timeout=300)
-    assert again.returncode == 0, said
+    output, _ = again.communicate(timeout=300)
+    assert again.returncode == 0, output
     assert sql(f"SELECT count(*), count(DISTINCT id), min(_month) FROM {table}") == [(ROWS, ROWS, "yellow/2024-01")]
     assert web.asked["/new/yellow_2024-01.parquet"] == 1
 
 
-def test_a_month_that_is_not_published_fails_the_run_in_one_line(start):
+def test_an_unpublished_month_fails_the_run_in_one_line(start):
     process = start()
-    said, _ = process.communicate(timeout=180)
+    output, _ = process.communicate(timeout=180)
     assert process.returncode == 1
     assert re.search(
         r"^errors\.LoadError: http://\S+/yellow_2024-01\.parquet: 404 Not Found; is the month published\? "
         "If so, correct address, colour, year or months$",
-        said,
+        output,
         re.MULTILINE,
     )
 
@@ -122,7 +122,11 @@ def test_a_month_that_is_not_published_fails_the_run_in_one_line(start):
     ("ending", "content", "message"),
     [
         ("parquet", b"<html>please sign in</html>", r"\S+yellow_2024-01\.parquet cannot be read: .+"),
-        ("csv", b"<html>please sign in</html>", r"\S+yellow_2024-01\.csv begins with <, as pages and messages do.+"),
+        (
+            "csv",
+            b"<html>please sign in</html>",
+            r"\S+yellow_2024-01\.csv begins with <, as web pages and messages do.+",
+        ),
     ],
 )
 def test_a_broken_download_is_not_kept(start, web, table, sql, tmp_path, ending, content, message):
@@ -130,16 +134,16 @@ def test_a_broken_download_is_not_kept(start, web, table, sql, tmp_path, ending,
     web.files[path] = content
     address = {"address": web.address + "/{colour}_{year}-{month:02}." + ending}
     process = start(**address)
-    said, _ = process.communicate(timeout=180)
+    output, _ = process.communicate(timeout=180)
     assert process.returncode == 1
-    assert re.search(rf"^errors\.FileError: {message}$", said, re.MULTILINE)
+    assert re.search(rf"^errors\.FileError: {message}$", output, re.MULTILINE)
     assert [file for file in (tmp_path / "cache").iterdir() if file.suffix != ".lock"] == []
     assert sql(f"SELECT to_regclass('{table}')::text") == [(None,)]
     # the server is mended
     web.files[path] = parquet_bytes(10) if ending == "parquet" else b"id\n" + b"1\n" * 10
     process = start(**address)
-    said, _ = process.communicate(timeout=180)
-    assert process.returncode == 0, said
+    output, _ = process.communicate(timeout=180)
+    assert process.returncode == 0, output
     assert sql(f"SELECT count(*) FROM {table}") == [(10,)]
 
 
@@ -153,7 +157,7 @@ def test_no_log_of_a_run_shows_a_secret(start, web, monkeypatch, failure):
         {"user": "loader", "password": {"no password": None}.get(failure, SECRET)},
         address=address.replace("//", f"//{login}") + f"/{place.get(failure, 'none.csv')}?sig={ENCODED}",
     )
-    said, _ = process.communicate(timeout=180)
+    output, _ = process.communicate(timeout=180)
     assert process.returncode == 1
-    assert "errors.LoadError: " in said
-    assert MARK not in said
+    assert "errors.LoadError: " in output
+    assert MARK not in output

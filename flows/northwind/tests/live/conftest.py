@@ -44,18 +44,18 @@ def sample():
 def new_database():
     """Makes databases that go with the test."""
     address, *login = server("TARGET_POSTGRES_DSN")
-    made = []
+    database_names = []
     admin = psycopg.connect(f"{address}/postgres", user=login[0], password=login[1], autocommit=True)
 
     def make(script=""):
-        made.append(f"northwind_test_{uuid4().hex[:8]}")
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(made[-1])))
-        database = Database(f"{address}/{made[-1]}", *login)
+        database_names.append(f"northwind_test_{uuid4().hex[:8]}")
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database_names[-1])))
+        database = Database(f"{address}/{database_names[-1]}", *login)
         execute(database, script)
         return database
 
     yield make
-    for name in made:
+    for name in database_names:
         # WITH (FORCE) is refused while autovacuum, which is nobody's, looks at the database.
         ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND usename = current_user"
         admin.execute(ours, [name])

@@ -22,11 +22,11 @@ from target import load
 
 def until(condition, seconds=60):
     deadline = time.monotonic() + seconds
-    while not (found := condition()):
+    while not (result := condition()):
         if time.monotonic() > deadline:
-            pytest.fail("waited in vain")
+            pytest.fail("the condition did not become true")
         time.sleep(0.05)
-    return found
+    return result
 
 
 def waiting(database):
@@ -120,16 +120,16 @@ def test_killed_while_it_extracts(run, shop, target, before):
 
 
 @pytest.mark.parametrize(
-    ("done", "missing"), [("extract_postgres", "extract_csv"), ("extract_csv", "extract_postgres")]
+    ("finished", "missing"), [("extract_postgres", "extract_csv"), ("extract_csv", "extract_postgres")]
 )
-def test_both_extractions_are_needed(run, target, before, done, missing):
+def test_both_extractions_are_needed(run, target, before, finished, missing):
     message = rf'^load: {missing} has not succeeded for 2026-11-19; run \{{"day": "2026-11-19", "steps": \["{missing}"'
     with pytest.raises(StepError, match=message):
-        run.go(steps=[done, "load"])
+        run.go(steps=[finished, "load"])
     assert contents(target) == before
 
 
-def test_a_file_that_changed_since(run, target, before):
+def test_a_changed_file(run, target, before):
     run.go(steps=["extract_postgres", "extract_csv"])
     file = run.root / "postgres/orders/2026-11-19/orders.csv"
     file.write_bytes(file.read_bytes().replace(b"VINET", b"TOMSP"))
@@ -145,7 +145,7 @@ def test_a_file_that_changed_since(run, target, before):
         ("1,1,9.8\n", r"details\.csv, line 2: 3 values; there must be 5"),
     ],
 )
-def test_a_csv_that_is_not_there_or_not_right(run, target, before, content, message):
+def test_a_missing_or_malformed_csv(run, target, before, content, message):
     run.details.unlink()
     if content:
         run.details.write_text("order_id,product_id,unit_price,quantity,discount\n" + content)
@@ -154,7 +154,7 @@ def test_a_csv_that_is_not_there_or_not_right(run, target, before, content, mess
     assert contents(target) == before
 
 
-def test_details_of_an_order_that_is_not_there(run, target, before):
+def test_details_of_a_missing_order(run, target, before):
     run.details.write_text("order_id,product_id,unit_price,quantity,discount\n99,1,9.8,1,0\n")
     with pytest.raises(
         StepError, match=r'^load: .*order_details.*Key \(order_id\)=\(99\) is not present in table "orders"'
@@ -163,7 +163,7 @@ def test_details_of_an_order_that_is_not_there(run, target, before):
     assert contents(target) == before
 
 
-def test_a_table_that_may_not_be_read(run, shop, target, before):
+def test_a_table_without_the_right_to_read(run, shop, target, before):
     execute(shop, "REVOKE SELECT ON egg FROM CURRENT_USER")
     with pytest.raises(
         StepError, match=rf"^extract_postgres: .*permission denied for table egg; grant it to {shop.user}"
@@ -173,14 +173,14 @@ def test_a_table_that_may_not_be_read(run, shop, target, before):
     assert not (run.root / "postgres/orders/2026-11-19").exists()
 
 
-def test_a_table_that_may_not_be_written(run, target, before):
+def test_a_table_without_the_right_to_write(run, target, before):
     execute(target, "REVOKE INSERT ON shippers FROM CURRENT_USER")
     with pytest.raises(StepError, match=r"^load: .*permission denied for table shippers; grant it to"):
         run.go()
     assert contents(target) == before
 
 
-def test_a_source_that_is_another_database(run, new_database, target, before):
+def test_a_source_that_is_the_wrong_database(run, new_database, target, before):
     run.to(new_database("CREATE TABLE products (product_id int)"), target)
     with pytest.raises(StepError, match=r"^extract_postgres: .*there is no table orders in its schema public"):
         run.go()
@@ -197,7 +197,7 @@ def test_a_source_that_is_another_database(run, new_database, target, before):
 )
 def test_a_table_that_has_changed(run, shop, target, before, change, message):
     execute(shop, change)
-    with pytest.raises(StepError, match=rf"^load: .*{message} are not there or of other types.*drop it"):
+    with pytest.raises(StepError, match=rf"^load: .*{message} are missing or of other types.*drop it"):
         run.go()
     assert contents(target) == before
 
@@ -214,20 +214,20 @@ def test_a_wrong_password(run, target, before, monkeypatch, caplog, database, st
     assert "hunter2" not in caplog.text
 
 
-def test_the_source_breaks_off(run, shop, target, before):
+def test_the_source_disconnects(run, shop, target, before):
     with cut(shop, "shippers"), pytest.raises(Unavailable, match=r"^extract_postgres: .*terminating connection"):
         run.go()
     assert contents(target) == before
     assert not (run.root / "postgres/orders/2026-11-19").exists()
 
 
-def test_the_target_breaks_off(run, target, before):
+def test_the_target_disconnects(run, target, before):
     with cut(target, "shippers"), pytest.raises(Unavailable, match=r"^load: .*terminating connection"):
         run.go()
     assert contents(target) == before
 
 
-def test_what_breaks_off_is_tried_again(run, shop, target, before, monkeypatch):
+def test_steps_are_retried_after_a_disconnect(run, shop, target, before, monkeypatch):
     for step in (flow.extract_postgres, flow.load):
         monkeypatch.setattr(step, "retries", 1)
         monkeypatch.setattr(step, "retry_delay_seconds", 0)
@@ -257,5 +257,5 @@ def test_no_log_and_no_state_of_a_run_shows_a_secret(run, before, monkeypatch, c
         monkeypatch.setenv(f"SECRET_{place}", json.dumps({"user": "loader", "password": password}))
     state = flow.northwind(**run.parameters | parameters.get(failure, {}), return_state=True)
     assert state.is_failed()
-    said = capfd.readouterr()
-    assert MARK not in f"{state.message} {caplog.text} {said.out} {said.err}"
+    output = capfd.readouterr()
+    assert MARK not in f"{state.message} {caplog.text} {output.out} {output.err}"

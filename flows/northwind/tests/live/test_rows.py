@@ -84,12 +84,12 @@ def test_types_and_keys(run, shop, target):
         SELECT conrelid::regclass::text, contype, conkey, confrelid::regclass::text, confkey FROM pg_constraint
         WHERE connamespace = 'public'::regnamespace AND contype IN ('p', 'u', 'f')
           AND conrelid::regclass::text NOT IN ('order_details', 'northwind_loaded') ORDER BY 1, 2, 3"""
-    with connect(shop) as one, connect(target) as other:
-        assert other.execute(query).fetchall() == one.execute(query).fetchall()
-        assert other.execute(keys).fetchall() == one.execute(keys).fetchall()
+    with connect(shop) as source_session, connect(target) as target_session:
+        assert target_session.execute(query).fetchall() == source_session.execute(query).fetchall()
+        assert target_session.execute(keys).fetchall() == source_session.execute(keys).fetchall()
 
 
-def test_a_past_day_takes_the_place_of_a_newer_one(run, shop, target):
+def test_a_past_day_replaces_a_newer_day(run, shop, target):
     run.go(day="2026-11-18")
     past = contents(target)
     execute(
@@ -110,7 +110,7 @@ def test_a_report_before_any_load(run):
     assert not (run.root / "report").exists()
 
 
-def test_readers_see_the_old_day_until_the_new_one_is_whole(run, shop, target):
+def test_readers_see_the_old_day_until_the_new_day_is_complete(run, shop, target):
     run.go(day="2026-11-18")
     execute(shop, "DELETE FROM one_column")
     with connect(target) as reader:
@@ -121,7 +121,7 @@ def test_readers_see_the_old_day_until_the_new_one_is_whole(run, shop, target):
     assert contents(target)["one_column"] == []
 
 
-def test_all_tables_are_of_one_moment(run, shop, target, monkeypatch):
+def test_all_tables_show_one_state_of_the_source(run, shop, target, monkeypatch):
     before, copy = contents(shop), source.copy_out
 
     def change_meanwhile(*args):
@@ -149,7 +149,7 @@ INSERT INTO feelings VALUES ('bad'), (NULL);
 """
 
 
-def test_types_of_the_source_alone_arrive_as_texts_with_a_word(run, shop, target, caplog):
+def test_user_defined_types_arrive_as_text_with_a_warning(run, shop, target, caplog):
     execute(shop, OWN_TYPES)
     run.go()
     arrived, left = contents(target), contents(shop)
@@ -165,23 +165,23 @@ def test_types_of_the_source_alone_arrive_as_texts_with_a_word(run, shop, target
         "place": "point",
         "word": "character varying(7)",
     }
-    assert "mood of the table feelings arrives as text: mood is a type of that database alone" in caplog.text
+    assert "mood of the table feelings arrives as text: the type mood exists in that database only" in caplog.text
     assert "price of the table" not in caplog.text
 
 
-def test_tables_that_cannot_be_made_are_left_out_with_a_word(run, shop, target, caplog):
+def test_tables_that_cannot_be_made_are_left_out_with_a_warning(run, shop, target, caplog):
     execute(shop, "CREATE TABLE bare (); INSERT INTO bare DEFAULT VALUES; CREATE TABLE northwind_loaded (id int)")
     run.go()
     arrived = contents(target)
     assert arrived["orders"] == contents(shop)["orders"]
     assert "bare" not in arrived
     assert "the table bare is left out: it has no columns" in caplog.text
-    assert "the table northwind_loaded is left out: the target keeps one of that name" in caplog.text
+    assert "the table northwind_loaded is left out: the target has its own table of that name" in caplog.text
     assert loaded_day(target) == ["2026-11-19"]
 
 
 @pytest.mark.parametrize("read_only", [True, False])
-def test_a_session_is_as_before_for_those_who_get_it_from_a_pooler(target, monkeypatch, read_only):
+def test_a_session_behind_a_pooler_keeps_its_settings(target, monkeypatch, read_only):
     kept = []
     with monkeypatch.context() as patched:
         patched.setattr(psycopg.Connection, "close", lambda session: kept.append(session))

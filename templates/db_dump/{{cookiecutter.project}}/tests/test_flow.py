@@ -1,4 +1,4 @@
-"""The flow's face: its parameters and its deployments."""
+"""The flow's parameters and deployments."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Values keep their types, and a file is whole or not there."""
+"""Values keep their types, and a file is complete or absent."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -30,7 +30,7 @@ def test_types(name, precision, scale, arrow):
     assert schema_of([column]) == pa.schema([("it", arrow)])
 
 
-def test_rows_arrive_as_they_are(tmp_path):
+def test_rows_keep_their_values(tmp_path):
     file = tmp_path / "orders.parquet"
     assert write(file, SCHEMA, [ROWS, ROWS]) == 4
     table = pq.read_table(file)
@@ -43,14 +43,14 @@ def test_an_empty_table_has_its_columns(tmp_path):
     assert pq.read_schema(tmp_path / "orders.parquet") == SCHEMA
 
 
-def test_readers_keep_the_file_of_before_when_a_dump_breaks_off(tmp_path):
-    def breaks_off():
+def test_an_interrupted_dump_leaves_the_old_file(tmp_path):
+    def interrupted():
         yield ROWS
         raise ConnectionError
 
     file = tmp_path / "orders.parquet"
     write(file, SCHEMA, [ROWS])
     with pytest.raises(ConnectionError):
-        write(file, SCHEMA, breaks_off())
+        write(file, SCHEMA, interrupted())
     assert pq.read_table(file).num_rows == 2
     assert list(tmp_path.iterdir()) == [file]

@@ -1,4 +1,4 @@
-"""The flow's face, and what it makes of the databases' answers."""
+"""The flow's parameters and deployments, and how it uses the databases' answers."""
 
 from contextlib import nullcontext
 from datetime import UTC, date, datetime
@@ -16,7 +16,7 @@ DEPLOYMENTS = yaml.safe_load(Path(__file__).parents[1].joinpath("prefect.yaml").
 
 
 class Warehouse:
-    """Answers each statement with the rows that a test gives for it."""
+    """Answers each statement with the rows that the test defines."""
 
     def __init__(self, **answers):
         self.answers = {SQL[name]: rows for name, rows in answers.items()}
@@ -54,7 +54,7 @@ def test_the_day_before_the_run(monkeypatch):
     assert flow.yesterday() == DAY
 
 
-def test_orders_that_are_not_counted_fail_the_run(warehouse):
+def test_uncounted_orders_fail_the_run(warehouse):
     warehouse(check=[(10, 9)], report=[("paid", 9, 1)])
     with pytest.raises(ValueError, match="2026-06-30: 10 orders were loaded, daily_sales counts 9"):
         flow.transform.fn(DAY)

@@ -1,4 +1,4 @@
-"""The flow's face, and what it counts."""
+"""The flow's deployments, and the words that it counts."""
 
 from pathlib import Path
 

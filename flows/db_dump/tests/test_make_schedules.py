@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from flow import db_dump
-from schedules import main
+from make_schedules import main
 
 TABLES = """
 - customers
@@ -25,7 +25,7 @@ TABLES = """
 
 @pytest.fixture
 def printed(tmp_path, capsys):
-    """What a list gives: the exit code, the block, and what is said."""
+    """The exit code, the printed block and the errors for a list."""
 
     def run(text, *options, name="tables.yml"):
         path = tmp_path / name
@@ -37,16 +37,16 @@ def printed(tmp_path, capsys):
 
 
 def schedules(printed, text, *options, **names):
-    code, block, said = printed(text, *options, **names)
-    assert (code, said) == (0, "")
+    code, block, errors = printed(text, *options, **names)
+    assert (code, errors) == (0, "")
     return yaml.safe_load(block)["schedules"]
 
 
 def test_each_table_has_a_schedule_with_its_parameters(printed):
-    made = schedules(printed, TABLES, "--timezone", "Europe/Paris")
-    assert [each["slug"] for each in made] == ["customers", "orders-by-month", "order-items"]
-    assert {each["timezone"] for each in made} == {"Europe/Paris"}
-    assert [each["parameters"] for each in made] == [
+    entries = schedules(printed, TABLES, "--timezone", "Europe/Paris")
+    assert [entry["slug"] for entry in entries] == ["customers", "orders-by-month", "order-items"]
+    assert {entry["timezone"] for entry in entries} == {"Europe/Paris"}
+    assert [entry["parameters"] for entry in entries] == [
         {"table_id": "customers", "execute_query": "SELECT * FROM customers"},
         {
             "table_id": "orders_by_month",
@@ -57,14 +57,14 @@ def test_each_table_has_a_schedule_with_its_parameters(printed):
         },
         {"table_id": "Order.Items", "execute_query": "SELECT * FROM Order.Items", "max_concurrency": 2},
     ]
-    for each in made:
-        json.dumps(each)
-        db_dump.validate_parameters(each["parameters"])
+    for entry in entries:
+        json.dumps(entry)
+        db_dump.validate_parameters(entry["parameters"])
 
 
-def test_they_start_one_after_the_other_over_midnight(printed):
-    made = schedules(printed, TABLES, "--start", "23:55", "--every", "10")
-    assert [each["cron"] for each in made] == ["55 23 * * *", "5 0 * * *", "15 0 * * *"]
+def test_dumps_start_in_sequence_past_midnight(printed):
+    entries = schedules(printed, TABLES, "--start", "23:55", "--every", "10")
+    assert [entry["cron"] for entry in entries] == ["55 23 * * *", "5 0 * * *", "15 0 * * *"]
 
 
 def test_csv_gives_the_same_as_yaml(printed):
@@ -73,7 +73,7 @@ def test_csv_gives_the_same_as_yaml(printed):
     assert schedules(printed, csv, name="tables.csv") == schedules(printed, yml)
 
 
-def test_the_same_list_gives_the_same_text_and_one_more_table_moves_none(printed):
+def test_output_is_stable_and_an_added_table_moves_no_other(printed):
     first, again, more = printed(TABLES), printed(TABLES), printed(TABLES + "- one_more\n")
     assert first == again
     assert more[1].startswith(first[1])
@@ -103,29 +103,29 @@ def test_the_block_fits_into_a_deployment(printed):
             "table 1: dump_mode: Input should be 'overwrite' or 'append'",
         ),
         ("- {dump_mode: append}", "table 1: needs a table_id, the name of the table"),
-        ("table_id: a", ".*tables.yml: holds no list of tables"),
+        ("table_id: a", ".*tables.yml: is not a list of tables"),
         ("- [a", ".*tables.yml: while parsing"),
         ("\n".join(f"- t{n}" for n in range(145)), "145 tables every 10 minutes take more than a day; give --every 9"),
     ],
 )
-def test_what_cannot_be_used_is_said_in_one_line_and_nothing_is_printed(printed, text, message):
-    code, block, said = printed(text)
-    assert (code, block, said.count("\n")) == (1, "", 1)
-    assert re.match(message, said)
+def test_errors_are_one_line_and_nothing_is_printed(printed, text, message):
+    code, block, errors = printed(text)
+    assert (code, block, errors.count("\n")) == (1, "", 1)
+    assert re.match(message, errors)
 
 
 @pytest.mark.parametrize("text", ["", "table_id\n", "table_id\na,b\n"])
-def test_csv_without_tables_or_with_too_many_cells(printed, text):
-    code, block, said = printed(text, name="tables.csv")
-    assert (code, block, said.count("\n")) == (1, "", 1)
+def test_csv_without_tables_or_with_too_many_cells_is_refused(printed, text):
+    code, block, errors = printed(text, name="tables.csv")
+    assert (code, block, errors.count("\n")) == (1, "", 1)
 
 
-def test_a_list_that_is_not_there(tmp_path, capsys):
+def test_a_missing_list(tmp_path, capsys):
     assert main([str(tmp_path / "none.yml")]) == 1
     assert capsys.readouterr().err.endswith("none.yml: No such file or directory\n")
 
 
 @pytest.mark.parametrize("options", [("--timezone", "Mars/Base"), ("--every", "0"), ("--start", "25:00")])
-def test_options_that_make_no_sense(tmp_path, options):
+def test_invalid_options(tmp_path, options):
     with pytest.raises(SystemExit, match="2"):
         main([str(tmp_path / "tables.yml"), *options])
