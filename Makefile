@@ -290,7 +290,7 @@ test-without-lab:
 test-quick: ## Test what needs no lab, in three minutes: lint and unit tests
 	@$(MAKE) --jobs=2 --output-sync=line lint test-unit
 
-lint: .venv/.complete ## Check Python, YAML and Ansible
+lint: .venv/.complete ## Python, YAML and Ansible
 	@ruff check && ruff format --check
 	@$(MAKE) --jobs=2 lint-yaml lint-ansible
 

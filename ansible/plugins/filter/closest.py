@@ -1,4 +1,4 @@
-"""The known name that a misspelt one was meant to be."""
+"""Find the known name that a misspelt name stands for."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ class FilterModule:
 
 
 def closest(name: str, known: list[str]) -> str:
-    """The one of the known names that is most like `name`, or an empty text."""
+    """The known name that is most like `name`, or an empty text."""
     return "".join(get_close_matches(name, known, n=1))
