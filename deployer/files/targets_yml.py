@@ -20,22 +20,27 @@ class Target(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    # production: committed code only, no tests, no paused deployment that `paused` does not list
-    mode: Literal["development", "production"]
-    # put before the names of deployments, where several targets share a server; then only deployments are registered
-    name_prefix: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$")
-    # paused: also those that a project starts
-    schedules: Literal["paused"] | None = None
-    # in place of the projects' pools
-    work_pool: str | None = None
-    # added to those of each deployment
-    tags: list[str] = []
-    # deployments with one of these tags stay out
-    without_tags: list[str] = []
-    # by flow: on top of those of its deployments
-    parameters: dict[str, dict[str, Any]] = {}
-    # deployments, <flow>/<deployment>, that may be paused in production
-    paused: list[str] = []
+    mode: Literal["development", "production"] = Field(
+        description="`production`: committed code only, no test tags, nothing paused unless `paused` lists it."
+    )
+    name_prefix: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9_.-]*$",
+        description="Precedes deployment names where targets share a server; then only deployments are registered.",
+    )
+    schedules: Literal["paused"] | None = Field(
+        default=None, description="`paused` registers every schedule paused, regardless of the projects."
+    )
+    work_pool: str | None = Field(default=None, description="Replaces the pools that the projects name.")
+    tags: list[str] = Field(default=[], description="Added to the tags of each deployment.")
+    without_tags: list[str] = Field(default=[], description="Deployments with one of these tags are left out.")
+    parameters: dict[str, dict[str, Any]] = Field(
+        default={},
+        description="By flow: override the parameters of its deployments. Those of a schedule override these.",
+    )
+    paused: list[str] = Field(
+        default=[], description="Deployments, as `<flow>/<deployment>`, that may be paused in production."
+    )
 
 
 class _Content(BaseModel):
