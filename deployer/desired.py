@@ -48,7 +48,7 @@ def desired_manifest(checked: Checked, release: Release, work_pools: Iterable[st
 
 def _deployment(deployment: Deployment, release: Release, target: Target | None, owner: str) -> Resource:
     declaration, flow, project = deployment.declaration, deployment.flow, deployment.project
-    target = target or Target(mode="development", name_prefix="")
+    target = target or Target(mode="development")
     python = release.python(project.name, lock_hash(project.folder / "requirements.txt"))
     folder = release.folder(project.name)
     concurrency = declaration.concurrency

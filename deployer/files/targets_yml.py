@@ -24,21 +24,22 @@ class Target(BaseModel):
         description="`production`: committed code only, no test tags, nothing paused unless `paused` lists it."
     )
     name_prefix: str = Field(
-        "",
+        default="",
         pattern=r"^[A-Za-z0-9_.-]*$",
         description="Precedes deployment names where targets share a server; then only deployments are registered.",
     )
     schedules: Literal["paused"] | None = Field(
-        None, description="`paused` registers every schedule paused, regardless of the projects."
+        default=None, description="`paused` registers every schedule paused, regardless of the projects."
     )
-    work_pool: str | None = Field(None, description="Replaces the pools that the projects name.")
-    tags: list[str] = Field([], description="Added to the tags of each deployment.")
-    without_tags: list[str] = Field([], description="Deployments with one of these tags are left out.")
+    work_pool: str | None = Field(default=None, description="Replaces the pools that the projects name.")
+    tags: list[str] = Field(default=[], description="Added to the tags of each deployment.")
+    without_tags: list[str] = Field(default=[], description="Deployments with one of these tags are left out.")
     parameters: dict[str, dict[str, Any]] = Field(
-        {}, description="By flow: override the parameters of its deployments. Those of a schedule override these."
+        default={},
+        description="By flow: override the parameters of its deployments. Those of a schedule override these.",
     )
     paused: list[str] = Field(
-        [], description="Deployments, as `<flow>/<deployment>`, that may be paused in production."
+        default=[], description="Deployments, as `<flow>/<deployment>`, that may be paused in production."
     )
 
 
