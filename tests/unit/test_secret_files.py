@@ -128,7 +128,7 @@ def test_what_http_cannot_carry_is_refused(password: str) -> None:
 def present(text: str) -> dict[str, str]:
     """What the preflight has of the server's file of secrets."""
     variables = yaml.safe_load((ROLES / "prefect_server/vars/main.yml").read_text())
-    facts = {name: trust_as_template(value) for name, value in variables.items()}
+    facts = {name: trust_as_template(value) for name, value in variables.items() if isinstance(value, str)}
     slurped = {"content": base64.b64encode(text.encode()).decode()}
     return templated("{{ __prefect_server_present }}", **facts, __prefect_server_secrets=slurped)
 
