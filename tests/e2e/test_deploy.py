@@ -212,7 +212,7 @@ def test_rollback_goes_to_any_kept_release_and_leaves_runs_alone(
         make("rollback", "RELEASE=nothing")
     said = refused.value.stdout + refused.value.stderr
     [line] = [line for line in said.splitlines() if "there is no release nothing" in line]
-    assert re.search(rf"Kept are, the last deployed first: {after}, {before}", line)
+    assert re.search(rf"It keeps, the last deployed first: {after}, {before}", line)
     assert release("northwind/daily") == after
     assert finish(run).state.is_completed(), "it ran on through all of that"
 
