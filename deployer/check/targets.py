@@ -34,7 +34,7 @@ def check_target(
     names = {deployment.name for deployment in deployments}
     for number, name in enumerate(target.paused):
         if name not in names:
-            document.add_problem((*at, "paused", number), f"there is no deployment {name!r} in this target")
+            document.add_problem((*at, "paused", number), f"there is no deployment {name!r} in this target: remove it")
 
 
 def check_production(document: Document, declaration: Declaration, targets: TargetsFile, full_name: str) -> None:

@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[2]
 def make(*arguments: str, clone: Path = ROOT) -> str:
     """What a command of the Makefile prints; raises a CalledProcessError if it fails."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    return subprocess.run(["make", *arguments], cwd=clone, env=clean, capture_output=True, text=True, check=True).stdout
+    # The lab's settings name its folder by the path in the original, which outlives a copy.
+    command = ["make", *arguments, f"LAB_DIR={os.environ['LAB_DIR']}"]
+    return subprocess.run(command, cwd=clone, env=clean, capture_output=True, text=True, check=True).stdout
 
 
 def notifications() -> list[dict]:

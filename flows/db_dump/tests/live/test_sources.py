@@ -260,7 +260,7 @@ def test_an_unsupported_value_gives_advice(postgres):
 
 @pytest.mark.parametrize("value", ["0000-00-00", "2024-00-10", "2024-10-00"])
 def test_an_invalid_date_gives_advice(mariadb, value):
-    with pytest.raises(SourceError, match=rf"column value: {value} is no date.*CAST\(value AS char\)"):
+    with pytest.raises(SourceError, match=rf"column value: {value} is not a date.*CAST\(value AS char\)"):
         read_value(mariadb, f"CAST('{value}' AS datetime)")
     assert read_value(mariadb, f"CAST(CAST('{value}' AS date) AS char)") == (pa.string(), [value])
 
