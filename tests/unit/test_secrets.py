@@ -69,7 +69,7 @@ def test_the_password_of_the_vault_changes_as_the_document_says(inventory):
     make_secrets(inventory)
     before, password = vault(inventory), (inventory / ".vault-password").read_text()
     section = (ROOT / "docs/operations.md").read_text().split("### Password of the vault")[1]
-    commands = section.split("```sh\ncd ansible/inventories/production\n")[1].split("```")[0]
+    commands = section.split("\ncd ansible/inventories/production\n")[1].split("```")[0]
     settings = {"PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(inventory)}
     subprocess.run(["sh", "-ec", commands], cwd=inventory, env=settings, capture_output=True, check=True)
     assert vault(inventory) == before
