@@ -154,7 +154,7 @@ class Worker(ProcessWorker):
         self._tries[before.id] += 1
         if began or now.state_type not in (StateType.PENDING, StateType.CRASHED) or self._tries[before.id] >= TRIES:
             return False
-        log.warning("The process of %s has ended before it began: it gets another one", now.name)
+        log.warning("The process of %s has ended before it began: starting a new process", now.name)
         await self.client.set_flow_run_state(now.id, Scheduled(message="Its process ended before it began."))
         return True
 

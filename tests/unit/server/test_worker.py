@@ -53,7 +53,7 @@ def dies(file: str, seconds: float = 60):
 '''
 
 
-# A worker that does not wait as long for the label of another one
+# A worker that waits less long for the label of a run's worker
 HASTY = f"""
 import sys
 from datetime import timedelta
